@@ -1,4 +1,5 @@
 //! The path of a request.
+pub mod body;
 pub mod deadline;
 pub mod headers;
 pub mod replay;
