@@ -69,23 +69,39 @@ impl Account {
     }
 
     /// An attempt ended.
-    pub fn attempt(&mut self, outcome: &Classified, status: Option<StatusCode>, headers: Option<&HeaderMap>) {
+    pub fn attempt(
+        &mut self,
+        outcome: &Classified,
+        status: Option<StatusCode>,
+        headers: Option<&HeaderMap>,
+    ) {
         self.attempts += 1;
         self.last = Some(*outcome);
         let separator = if self.history.is_empty() { "" } else { ", " };
         let status = status.map_or_else(String::new, |status| format!(" {}", status.as_u16()));
-        let id = headers.and_then(|headers| headers.get("x-amzn-requestid").or_else(|| headers.get("apigw-requestid")));
-        let id = id.and_then(|id| id.to_str().ok()).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
+        let id = headers.and_then(|headers| {
+            headers
+                .get("x-amzn-requestid")
+                .or_else(|| headers.get("apigw-requestid"))
+        });
+        let id = id
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
         let id = id.map_or_else(String::new, |id| format!(" [{id}]"));
-        let _infallible = write!(self.history, "{separator}{}{status}{id}", outcome.class.as_str());
+        let _infallible = write!(
+            self.history,
+            "{separator}{}{status}{id}",
+            outcome.class.as_str()
+        );
     }
 
     /// A retry would have been due, but for this.
     pub fn stop(&mut self, reason: Reason) {
         self.reason = Some(reason);
         self.lane.metrics.skipped(reason).inc();
-        let looked_throttled =
-            self.last.is_some_and(|last| matches!(last.class, Class::Throttled | Class::Suspected));
+        let looked_throttled = self
+            .last
+            .is_some_and(|last| matches!(last.class, Class::Throttled | Class::Suspected));
         if reason == Reason::Unsafe && looked_throttled {
             self.lane.notices.unsafe_stop(&self.method);
         }
@@ -106,9 +122,11 @@ impl Account {
     pub fn refused(&mut self, error: &Error, status: StatusCode) {
         self.status = Some(status);
         self.outcome = Some(match error {
-            Error::Malformed(_) | Error::TransferCoding | Error::Connect | Error::ClientBody(_) | Error::Loop => {
-                RequestOutcome::Rejected
-            }
+            Error::Malformed(_)
+            | Error::TransferCoding
+            | Error::Connect
+            | Error::ClientBody(_)
+            | Error::Loop => RequestOutcome::Rejected,
             Error::Shed { .. } => RequestOutcome::Shed,
             Error::Deadline { .. } => RequestOutcome::GaveUp,
             Error::NoAnswer(_) | Error::Internal => self.failed(),
@@ -139,7 +157,10 @@ impl Account {
         }
         headers.insert(REDRIVE_ATTEMPTS, HeaderValue::from(self.attempts));
         let waited = format!("{:.3}", self.waited.as_secs_f64());
-        headers.insert(REDRIVE_WAITED, HeaderValue::try_from(waited).expect("digits and a dot"));
+        headers.insert(
+            REDRIVE_WAITED,
+            HeaderValue::try_from(waited).expect("digits and a dot"),
+        );
         if let Some(reason) = self.reason {
             headers.insert(REDRIVE_REASON, HeaderValue::from_static(reason.as_str()));
         }
@@ -151,11 +172,10 @@ impl Account {
     /// A failure: given up if retries were stopped short, the upstream's error if the policy wanted none.
     fn failed(&self) -> RequestOutcome {
         match self.reason {
-            None | Some(Reason::Unsafe | Reason::Quota | Reason::Upgrade | Reason::DryRun | Reason::Bypass)
-                if self.attempts <= 1 =>
-            {
-                RequestOutcome::UpstreamError
-            }
+            None
+            | Some(
+                Reason::Unsafe | Reason::Quota | Reason::Upgrade | Reason::DryRun | Reason::Bypass,
+            ) if self.attempts <= 1 => RequestOutcome::UpstreamError,
             _ => RequestOutcome::GaveUp,
         }
     }
@@ -165,7 +185,10 @@ impl Account {
             Requests::All => true,
             Requests::None => false,
             Requests::Retried => {
-                let refused = matches!(self.outcome, Some(RequestOutcome::Shed | RequestOutcome::Rejected));
+                let refused = matches!(
+                    self.outcome,
+                    Some(RequestOutcome::Shed | RequestOutcome::Rejected)
+                );
                 self.attempts > 1 || !self.waited.is_zero() || self.reason.is_some() || refused
             }
         }

@@ -41,12 +41,18 @@ struct Place<'a>(&'a Crowd);
 impl Crowd {
     /// Nobody waits yet; `gauge` shows how many do.
     pub fn new(limit: usize, gauge: IntGauge) -> Arc<Self> {
-        Arc::new(Self { limit, waiting: AtomicUsize::new(0), gauge })
+        Arc::new(Self {
+            limit,
+            waiting: AtomicUsize::new(0),
+            gauge,
+        })
     }
 
     fn join(&self) -> Option<Place<'_>> {
         let room = |waiting: usize| (waiting < self.limit).then_some(waiting + 1);
-        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .ok()?;
         self.gauge.inc();
         Some(Place(self))
     }
@@ -76,11 +82,16 @@ impl Door {
     /// [`Error::Shed`] when too many wait or `pace.max_wait` passed, [`Error::Deadline`] when `start_by` did.
     pub async fn admit(&self, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
-            && self.limit.as_ref().is_none_or(|limit| limit.check(clock::now()).is_ok())
+            && self
+                .limit
+                .as_ref()
+                .is_none_or(|limit| limit.check(clock::now()).is_ok())
         {
             return Ok(Permit(permit));
         }
-        let shed = Error::Shed { retry_after: SHED_RETRY_AFTER };
+        let shed = Error::Shed {
+            retry_after: SHED_RETRY_AFTER,
+        };
         let place = self.crowd.join().ok_or_else(|| shed.clone())?;
         let now = clock::now();
         let patience = now + self.max_wait;
@@ -88,13 +99,18 @@ impl Door {
         drop(place);
         match turn {
             Ok(permit) => Ok(permit),
-            Err(_) if start_by <= patience => Err(Error::Deadline { waited: clock::now() - arrival }),
+            Err(_) if start_by <= patience => Err(Error::Deadline {
+                waited: clock::now() - arrival,
+            }),
             Err(_) => Err(shed),
         }
     }
 
     async fn turn(&self) -> Permit {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the door never closes its semaphore");
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .expect("the door never closes its semaphore");
         if let Some(limit) = &self.limit {
             while let Err(wait) = limit.check(clock::now()) {
                 tokio::time::sleep(wait).await;
@@ -107,7 +123,9 @@ impl Door {
     ///
     /// Returns whether there was room to wait.
     pub async fn back_off(&self, wait: Duration) -> bool {
-        let Some(_place) = self.crowd.join() else { return false };
+        let Some(_place) = self.crowd.join() else {
+            return false;
+        };
         tokio::time::sleep(wait).await;
         true
     }
@@ -131,14 +149,24 @@ mod tests {
             limit: None,
             max_in_flight,
         };
-        (Door::new(&params, Crowd::new(max_waiting, gauge.clone()), clock::now()), gauge)
+        (
+            Door::new(
+                &params,
+                Crowd::new(max_waiting, gauge.clone()),
+                clock::now(),
+            ),
+            gauge,
+        )
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_finds_a_permit_goes_at_once_and_who_finds_none_waits_for_one() {
         let (door, gauge) = door(1, 10);
         let now = clock::now();
-        let first = door.admit(now, now + Duration::from_secs(30)).await.unwrap();
+        let first = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
 
         let second = door.admit(now, now + Duration::from_secs(30));
         let (second, ()) = tokio::join!(second, async {
@@ -155,10 +183,15 @@ mod tests {
     async fn a_wait_ends_at_its_limit_or_at_the_deadline_whichever_comes_first() {
         let (door, _) = door(1, 10);
         let now = clock::now();
-        let _held = door.admit(now, now + Duration::from_secs(30)).await.unwrap();
+        let _held = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
 
         let patient = door.admit(now, now + Duration::from_secs(30)).await;
-        let hurried = door.admit(clock::now(), clock::now() + Duration::from_secs(2)).await;
+        let hurried = door
+            .admit(clock::now(), clock::now() + Duration::from_secs(2))
+            .await;
 
         assert!(matches!(patient, Err(Error::Shed { .. })));
         assert!(matches!(hurried, Err(Error::Deadline { .. })));
@@ -168,7 +201,10 @@ mod tests {
     async fn one_more_than_may_wait_is_shed_at_once() {
         let (door, _) = door(1, 0);
         let now = clock::now();
-        let _held = door.admit(now, now + Duration::from_secs(30)).await.unwrap();
+        let _held = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
 
         let shed = door.admit(now, now + Duration::from_secs(30)).await;
 
@@ -180,9 +216,16 @@ mod tests {
     async fn who_leaves_while_waiting_gives_its_place_back() {
         let (door, gauge) = door(1, 1);
         let now = clock::now();
-        let held = door.admit(now, now + Duration::from_secs(30)).await.unwrap();
+        let held = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
 
-        let left = tokio::time::timeout(Duration::from_secs(1), door.admit(now, now + Duration::from_secs(30))).await;
+        let left = tokio::time::timeout(
+            Duration::from_secs(1),
+            door.admit(now, now + Duration::from_secs(30)),
+        )
+        .await;
         drop(held);
 
         assert!(left.is_err());

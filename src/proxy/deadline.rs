@@ -47,6 +47,11 @@ impl Deadline {
         }
     }
 
+    /// Whether the client's own limit has passed.
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.head_by.is_some_and(|end| end <= now)
+    }
+
     /// By when the head of an attempt that starts `now` must be there, and whether it is the client who says so.
     pub fn attempt(&self, params: &Params, now: Instant) -> (Instant, bool) {
         let own = now + params.attempt;

@@ -57,7 +57,10 @@ impl Error {
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::NoAnswer(Fault { kind: FaultKind::HeadTimeout | FaultKind::ConnectTimeout, .. })
+            Self::NoAnswer(Fault {
+                kind: FaultKind::HeadTimeout | FaultKind::ConnectTimeout,
+                ..
+            })
             | Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::NoAnswer(_) => StatusCode::BAD_GATEWAY,
             Self::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -68,7 +71,9 @@ impl Error {
     /// The error type of `Proxy-Status` (RFC 9209 section 2.3).
     pub fn proxy_status(&self) -> &'static str {
         match self {
-            Self::Malformed(_) | Self::TransferCoding | Self::Connect | Self::ClientBody(_) => "http_request_error",
+            Self::Malformed(_) | Self::TransferCoding | Self::Connect | Self::ClientBody(_) => {
+                "http_request_error"
+            }
             Self::Loop => "proxy_loop_detected",
             Self::NoAnswer(fault) => match fault.kind {
                 FaultKind::Refused => "connection_refused",

@@ -49,7 +49,11 @@ pub struct Bucket {
 impl Bucket {
     /// A full bucket, shown in `tokens`.
     pub fn new(params: budget::Params, tokens: Gauge, now: Instant) -> Self {
-        Self { budget: Mutex::new(Budget::new(params, now)), params, tokens }
+        Self {
+            budget: Mutex::new(Budget::new(params, now)),
+            params,
+            tokens,
+        }
     }
 
     /// A first attempt earns its share of a retry.
@@ -75,7 +79,10 @@ impl Bucket {
     /// Shows the level as it is now.
     pub fn show(&self) {
         let milli = self.with(|budget| budget.level_milli(clock::now()));
-        #[expect(clippy::cast_precision_loss, reason = "a gauge; levels are far below 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge; levels are far below 2^52"
+        )]
         self.tokens.set(milli as f64 / 1000.0);
     }
 

@@ -6,13 +6,14 @@
 use http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
 };
 
+use crate::retry::Reason;
 use crate::retry::callers::CallerSource;
 use crate::retry::classify::{Class, Classified, Kind, Scope};
 use crate::retry::hint::Source;
-use crate::retry::Reason;
 
 /// How a request ended, as its client sees it; the `outcome` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,11 @@ impl Families {
             registered(registry, HistogramVec::new(opts, &["route"])?)
         };
         Ok(Self {
-            requests: counter("redrive_requests_total", "Requests by how they ended for the client.", &["route", "outcome"])?,
+            requests: counter(
+                "redrive_requests_total",
+                "Requests by how they ended for the client.",
+                &["route", "outcome"],
+            )?,
             attempts: counter(
                 "redrive_attempts_total",
                 "Attempts that the upstream may have seen, and those that could not be sent.",
@@ -130,37 +135,80 @@ impl Families {
                 "Attempts after the first, by the class of the attempt that caused them.",
                 &["route", "class"],
             )?,
-            skipped: counter("redrive_retries_skipped_total", "Retries that were not made, and why.", &["route", "reason"])?,
+            skipped: counter(
+                "redrive_retries_skipped_total",
+                "Retries that were not made, and why.",
+                &["route", "reason"],
+            )?,
             throttled: counter(
                 "redrive_throttled_total",
                 "Attempts that were throttled or met a quota, by what the answer tells of the limit.",
                 &["route", "kind", "scope"],
             )?,
-            responses: counter("redrive_upstream_responses_total", "Answers of the upstream by status.", &["route", "status"])?,
-            request_duration: histogram("redrive_request_duration_seconds", "From a request's arrival to its answer's end.")?,
-            attempt_duration: histogram("redrive_attempt_duration_seconds", "From an attempt's start to its answer's head.")?,
-            wait: histogram("redrive_wait_seconds", "How long requests waited in redrive, backing off included.")?,
-            hints: counter("redrive_hints_total", "Hints of the upstream about when to come back.", &["source"])?,
-            callers: counter("redrive_caller_retries_total", "Requests of callers that retry, too.", &["source"])?,
-            in_flight: gauge("redrive_in_flight_requests", "Requests whose answer has not ended.")?,
-            waiting: gauge("redrive_waiting_requests", "Requests that wait for their turn or back off.")?,
-            upstream_connections: gauge("redrive_upstream_connections", "Open connections to upstreams.")?,
-            futile_cells: gauge("redrive_futile_cells", "Cells whose retries were all in vain of late.")?,
+            responses: counter(
+                "redrive_upstream_responses_total",
+                "Answers of the upstream by status.",
+                &["route", "status"],
+            )?,
+            request_duration: histogram(
+                "redrive_request_duration_seconds",
+                "From a request's arrival to its answer's end.",
+            )?,
+            attempt_duration: histogram(
+                "redrive_attempt_duration_seconds",
+                "From an attempt's start to its answer's head.",
+            )?,
+            wait: histogram(
+                "redrive_wait_seconds",
+                "How long requests waited in redrive, backing off included.",
+            )?,
+            hints: counter(
+                "redrive_hints_total",
+                "Hints of the upstream about when to come back.",
+                &["source"],
+            )?,
+            callers: counter(
+                "redrive_caller_retries_total",
+                "Requests of callers that retry, too.",
+                &["source"],
+            )?,
+            in_flight: gauge(
+                "redrive_in_flight_requests",
+                "Requests whose answer has not ended.",
+            )?,
+            waiting: gauge(
+                "redrive_waiting_requests",
+                "Requests that wait for their turn or back off.",
+            )?,
+            upstream_connections: gauge(
+                "redrive_upstream_connections",
+                "Open connections to upstreams.",
+            )?,
+            futile_cells: gauge(
+                "redrive_futile_cells",
+                "Cells whose retries were all in vain of late.",
+            )?,
         })
     }
 
     /// The handles of one route; all its series exist from now on.
     pub fn route(&self, name: &str) -> RouteMetrics {
         RouteMetrics {
-            requests: RequestOutcome::ALL.map(|it| self.requests.with_label_values(&[name, it.as_str()])),
+            requests: RequestOutcome::ALL
+                .map(|it| self.requests.with_label_values(&[name, it.as_str()])),
             attempts: Class::ALL.map(|it| self.attempts.with_label_values(&[name, it.as_str()])),
             retries: Class::ALL.map(|it| self.retries.with_label_values(&[name, it.as_str()])),
             skipped: Reason::ALL.map(|it| self.skipped.with_label_values(&[name, it.as_str()])),
             throttled: Kind::ALL.map(|kind| {
-                Scope::ALL.map(|scope| self.throttled.with_label_values(&[name, kind.as_str(), scope.as_str()]))
+                Scope::ALL.map(|scope| {
+                    self.throttled
+                        .with_label_values(&[name, kind.as_str(), scope.as_str()])
+                })
             }),
             responses: std::array::from_fn(|index| {
-                let status = STATUSES.get(index).map_or_else(|| "other".to_owned(), u16::to_string);
+                let status = STATUSES
+                    .get(index)
+                    .map_or_else(|| "other".to_owned(), u16::to_string);
                 self.responses.with_label_values(&[name, &status])
             }),
             hints: Source::ALL.map(|it| self.hints.with_label_values(&[it.as_str()])),
@@ -196,13 +244,18 @@ impl RouteMetrics {
     /// Counts a throttle by what is known of its limit; other classes are none.
     pub fn throttle(&self, outcome: &Classified) {
         if matches!(outcome.class, Class::Throttled | Class::Quota) {
-            self.throttled[position(&Kind::ALL, outcome.kind)][position(&Scope::ALL, outcome.scope)].inc();
+            self.throttled[position(&Kind::ALL, outcome.kind)]
+                [position(&Scope::ALL, outcome.scope)]
+            .inc();
         }
     }
 
     /// Answers with this status.
     pub fn responses(&self, status: StatusCode) -> &IntCounter {
-        let index = STATUSES.iter().position(|it| *it == status.as_u16()).unwrap_or(STATUSES.len());
+        let index = STATUSES
+            .iter()
+            .position(|it| *it == status.as_u16())
+            .unwrap_or(STATUSES.len());
         &self.responses[index]
     }
 
@@ -217,20 +270,27 @@ impl RouteMetrics {
     }
 }
 
-fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, Error> {
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
 
 fn position<T: PartialEq, const N: usize>(all: &[T; N], one: T) -> usize {
-    all.iter().position(|it| *it == one).expect("ALL holds every variant")
+    all.iter()
+        .position(|it| *it == one)
+        .expect("ALL holds every variant")
 }
 
 /// API Gateway answers within 30 s, so that is where the buckets end.
-const BUCKETS_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
+const BUCKETS_SECONDS: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0,
+];
 
 /// The statuses with a series of their own; the rest share `other`, so that no upstream can make series.
 const STATUSES: [u16; 29] = [
-    200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422,
-    429, 500, 501, 502, 503, 504,
+    200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410,
+    412, 413, 415, 422, 429, 500, 501, 502, 503, 504,
 ];

@@ -34,8 +34,11 @@ impl Notices {
 
     /// Logs what happened since the last call, and starts anew.
     pub fn tell(&self, route: &str) {
-        let unsafe_stops =
-            [("POST", &self.unsafe_posts), ("PATCH", &self.unsafe_patches), ("other", &self.unsafe_others)];
+        let unsafe_stops = [
+            ("POST", &self.unsafe_posts),
+            ("PATCH", &self.unsafe_patches),
+            ("other", &self.unsafe_others),
+        ];
         for (method, count) in unsafe_stops {
             let requests = count.swap(0, Ordering::Relaxed);
             if requests > 0 {

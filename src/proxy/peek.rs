@@ -36,7 +36,11 @@ where
 {
     /// Reads nothing ahead.
     pub fn untouched(body: B) -> Self {
-        Self { ahead: VecDeque::new(), ahead_bytes: 0, rest: Some(body) }
+        Self {
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+            rest: Some(body),
+        }
     }
 
     /// Reads ahead as far as evidence may reach.
@@ -46,21 +50,33 @@ where
     pub async fn read_ahead(body: B) -> Result<(Self, BodyHead), B::Error> {
         let mut peeked = Self::untouched(body);
         // A timeout is no failure: what came by then is what is looked at.
-        tokio::time::timeout(PEEK_WAIT, peeked.fill()).await.unwrap_or(Ok(()))?;
+        tokio::time::timeout(PEEK_WAIT, peeked.fill())
+            .await
+            .unwrap_or(Ok(()))?;
         let mut bytes = BytesMut::new();
         for data in peeked.ahead.iter().filter_map(Frame::data_ref) {
             let room = BODY_HEAD_BYTES_MAX - bytes.len();
             bytes.extend_from_slice(&data[..data.len().min(room)]);
         }
         let complete = peeked.rest.is_none() && peeked.ahead_bytes == bytes.len() as u64;
-        Ok((peeked, BodyHead { bytes: bytes.freeze(), complete }))
+        Ok((
+            peeked,
+            BodyHead {
+                bytes: bytes.freeze(),
+                complete,
+            },
+        ))
     }
 
     async fn fill(&mut self) -> Result<(), B::Error> {
         while self.ahead_bytes <= BODY_HEAD_BYTES_MAX as u64
             && let Some(rest) = &mut self.rest
         {
-            let frame = if rest.is_end_stream() { None } else { rest.frame().await };
+            let frame = if rest.is_end_stream() {
+                None
+            } else {
+                rest.frame().await
+            };
             match frame.transpose()? {
                 None => self.rest = None,
                 Some(frame) => {
@@ -81,14 +97,19 @@ where
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(frame) = self.ahead.pop_front() {
             self.ahead_bytes -= frame.data_ref().map_or(0, |data| data.len() as u64);
             return Poll::Ready(Some(Ok(frame)));
         }
         match &mut self.rest {
             None => Poll::Ready(None),
-            Some(rest) => Pin::new(rest).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+            Some(rest) => Pin::new(rest)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
         }
     }
 
@@ -97,7 +118,10 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        let rest = self
+            .rest
+            .as_ref()
+            .map_or(SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(self.ahead_bytes));
         if let Some(upper) = rest.upper() {
@@ -118,8 +142,14 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_ahead_is_delivered_unchanged() {
         let (mut upstream, body) = Channel::<Bytes, BoxError>::new(4);
-        upstream.send_data(Bytes::from_static(b"{\"message\":")).await.unwrap();
-        upstream.send_data(Bytes::from_static(b"null}")).await.unwrap();
+        upstream
+            .send_data(Bytes::from_static(b"{\"message\":"))
+            .await
+            .unwrap();
+        upstream
+            .send_data(Bytes::from_static(b"null}"))
+            .await
+            .unwrap();
         drop(upstream);
 
         let (peeked, head) = Peeked::read_ahead(body).await.unwrap();
@@ -127,14 +157,20 @@ mod tests {
         assert_eq!(head.bytes, "{\"message\":null}");
         assert!(head.complete);
         assert_eq!(peeked.size_hint().exact(), Some(16));
-        assert_eq!(peeked.collect().await.unwrap().to_bytes(), "{\"message\":null}");
+        assert_eq!(
+            peeked.collect().await.unwrap().to_bytes(),
+            "{\"message\":null}"
+        );
     }
 
     #[tokio::test]
     async fn a_large_body_is_looked_at_in_part_and_delivered_whole() {
         let (mut upstream, body) = Channel::<Bytes, BoxError>::new(8);
         for _ in 0..4 {
-            upstream.send_data(Bytes::from(vec![b'x'; 40_000])).await.unwrap();
+            upstream
+                .send_data(Bytes::from(vec![b'x'; 40_000]))
+                .await
+                .unwrap();
         }
         drop(upstream);
 
@@ -148,13 +184,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_trickles_is_looked_at_as_far_as_it_came() {
         let (mut upstream, body) = Channel::<Bytes, BoxError>::new(4);
-        upstream.send_data(Bytes::from_static(b"slow")).await.unwrap();
+        upstream
+            .send_data(Bytes::from_static(b"slow"))
+            .await
+            .unwrap();
 
         let (peeked, head) = Peeked::read_ahead(body).await.unwrap();
         upstream.send_data(Bytes::from_static(b"ly")).await.unwrap();
         drop(upstream);
 
-        assert_eq!((head.bytes.as_ref(), head.complete), (b"slow".as_ref(), false));
+        assert_eq!(
+            (head.bytes.as_ref(), head.complete),
+            (b"slow".as_ref(), false)
+        );
         assert_eq!(peeked.collect().await.unwrap().to_bytes(), "slowly");
     }
 }

@@ -20,9 +20,15 @@ pub fn problem(error: &Error) -> Response<ResponseBody> {
     let mut response = Response::new(full(problem.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     let proxy_status = format!("redrive; error={}", error.proxy_status());
-    headers.insert(PROXY_STATUS, HeaderValue::try_from(proxy_status).expect("error types are tokens"));
+    headers.insert(
+        PROXY_STATUS,
+        HeaderValue::try_from(proxy_status).expect("error types are tokens"),
+    );
     match error {
         Error::Connect => {
             headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
@@ -38,7 +44,9 @@ pub fn problem(error: &Error) -> Response<ResponseBody> {
 /// The answer to `OPTIONS *`: about redrive itself, since no upstream path is named.
 pub fn options() -> Response<ResponseBody> {
     let mut response = Response::new(full(""));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(ALLOWED));
     response
 }
 
@@ -60,16 +68,27 @@ mod tests {
 
     #[test]
     fn an_unreachable_upstream_is_a_problem_that_names_the_cause() {
-        let response = problem(&Error::NoAnswer(Fault { kind: FaultKind::Refused, sent: Sent::Nothing }));
+        let response = problem(&Error::NoAnswer(Fault {
+            kind: FaultKind::Refused,
+            sent: Sent::Nothing,
+        }));
 
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
-        assert_eq!(response.headers()["proxy-status"], "redrive; error=connection_refused");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+        assert_eq!(
+            response.headers()["proxy-status"],
+            "redrive; error=connection_refused"
+        );
     }
 
     #[test]
     fn a_shed_request_is_told_when_to_come_back_in_whole_seconds() {
-        let response = problem(&Error::Shed { retry_after: Duration::from_millis(1200) });
+        let response = problem(&Error::Shed {
+            retry_after: Duration::from_millis(1200),
+        });
 
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()["retry-after"], "2");

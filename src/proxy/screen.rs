@@ -34,7 +34,9 @@ pub fn screen<B>(request: &Request<B>) -> Result<Screened, Error> {
     match request.uri().path() {
         "*" if request.method() == Method::OPTIONS => Ok(Screened::Options),
         path if path.starts_with('/') => Ok(Screened::Forward),
-        _ => Err(Error::Malformed("the request target does not start with a slash")),
+        _ => Err(Error::Malformed(
+            "the request target does not start with a slash",
+        )),
     }
 }
 
@@ -49,13 +51,17 @@ fn framing(headers: &HeaderMap, version: Version) -> Result<(), Error> {
             return Err(Error::Malformed("Transfer-Encoding in an HTTP/1.0 request"));
         }
         if headers.contains_key(CONTENT_LENGTH) {
-            return Err(Error::Malformed("both Content-Length and Transfer-Encoding"));
+            return Err(Error::Malformed(
+                "both Content-Length and Transfer-Encoding",
+            ));
         }
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
         (Some(_), Some(_)) => Err(Error::Malformed("more than one Content-Length")),
-        (Some(length), None) if !length.as_bytes().iter().all(u8::is_ascii_digit) || length.is_empty() => {
+        (Some(length), None)
+            if !length.as_bytes().iter().all(u8::is_ascii_digit) || length.is_empty() =>
+        {
             Err(Error::Malformed("Content-Length is not a number"))
         }
         _ => Ok(()),
@@ -72,9 +78,16 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
     }
     let Some(host) = host else {
         let named = request.uri().authority().is_some() || request.version() == Version::HTTP_10;
-        return if named { Ok(()) } else { Err(Error::Malformed("no Host")) };
+        return if named {
+            Ok(())
+        } else {
+            Err(Error::Malformed("no Host"))
+        };
     };
-    let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    let authority = host
+        .to_str()
+        .ok()
+        .and_then(|host| host.parse::<Authority>().ok());
     let Some(authority) = authority.filter(|it| !it.as_str().contains('@')) else {
         return Err(Error::Malformed("Host is not a host and port"));
     };
@@ -88,8 +101,14 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
 
 /// How often the request passed through a redrive already, as `Via` tells (RFC 9110 section 7.6.3).
 fn passed_before(headers: &HeaderMap) -> usize {
-    let entries = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    entries.filter(|entry| entry.split_whitespace().nth(1) == Some("redrive")).count()
+    let entries = headers
+        .get_all(VIA)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    entries
+        .filter(|entry| entry.split_whitespace().nth(1) == Some("redrive"))
+        .count()
 }
 
 /// One redrive before another is a set-up; a third pass is a circle.
@@ -102,7 +121,13 @@ mod tests {
 
     fn request(headers: &[(&str, &str)]) -> Request<()> {
         let builder = Request::builder().uri("/path");
-        headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(()).unwrap()
+        headers
+            .iter()
+            .fold(builder, |builder, (name, value)| {
+                builder.header(*name, *value)
+            })
+            .body(())
+            .unwrap()
     }
 
     #[track_caller]
@@ -115,8 +140,14 @@ mod tests {
     #[test]
     fn a_request_with_one_host_and_one_framing_goes_on() {
         check(&[("host", "api.example")], Ok(Screened::Forward));
-        check(&[("host", "api.example:8080"), ("content-length", "0")], Ok(Screened::Forward));
-        check(&[("host", "[::1]:80"), ("transfer-encoding", "Chunked")], Ok(Screened::Forward));
+        check(
+            &[("host", "api.example:8080"), ("content-length", "0")],
+            Ok(Screened::Forward),
+        );
+        check(
+            &[("host", "[::1]:80"), ("transfer-encoding", "Chunked")],
+            Ok(Screened::Forward),
+        );
     }
 
     #[test]
@@ -134,26 +165,71 @@ mod tests {
     fn a_framing_with_two_meanings_is_refused() {
         let host = ("host", "a");
         let not_implemented = Err(StatusCode::NOT_IMPLEMENTED);
-        check(&[host, ("transfer-encoding", "gzip, chunked")], not_implemented);
-        check(&[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], not_implemented);
+        check(
+            &[host, ("transfer-encoding", "gzip, chunked")],
+            not_implemented,
+        );
+        check(
+            &[
+                host,
+                ("transfer-encoding", "chunked"),
+                ("transfer-encoding", "chunked"),
+            ],
+            not_implemented,
+        );
         check(&[host, ("transfer-encoding", "identity")], not_implemented);
-        check(&[host, ("transfer-encoding", "chunked"), ("content-length", "1")], Err(StatusCode::BAD_REQUEST));
-        check(&[host, ("content-length", "1"), ("content-length", "1")], Err(StatusCode::BAD_REQUEST));
-        check(&[host, ("content-length", "+1")], Err(StatusCode::BAD_REQUEST));
+        check(
+            &[
+                host,
+                ("transfer-encoding", "chunked"),
+                ("content-length", "1"),
+            ],
+            Err(StatusCode::BAD_REQUEST),
+        );
+        check(
+            &[host, ("content-length", "1"), ("content-length", "1")],
+            Err(StatusCode::BAD_REQUEST),
+        );
+        check(
+            &[host, ("content-length", "+1")],
+            Err(StatusCode::BAD_REQUEST),
+        );
     }
 
     #[test]
     fn a_second_redrive_is_a_set_up_and_a_third_pass_a_circle() {
-        check(&[("host", "a"), ("via", "1.1 redrive")], Ok(Screened::Forward));
-        check(&[("host", "a"), ("via", "1.1 proxy, 1.1 redrive"), ("via", "1.1 redrive")], Err(StatusCode::LOOP_DETECTED));
+        check(
+            &[("host", "a"), ("via", "1.1 redrive")],
+            Ok(Screened::Forward),
+        );
+        check(
+            &[
+                ("host", "a"),
+                ("via", "1.1 proxy, 1.1 redrive"),
+                ("via", "1.1 redrive"),
+            ],
+            Err(StatusCode::LOOP_DETECTED),
+        );
     }
 
     #[test]
     fn a_tunnel_is_refused_and_options_for_the_server_is_answered() {
-        let connect = Request::builder().method(Method::CONNECT).uri("a:443").body(()).unwrap();
-        let options = Request::builder().method(Method::OPTIONS).uri("*").header("host", "a").body(()).unwrap();
+        let connect = Request::builder()
+            .method(Method::CONNECT)
+            .uri("a:443")
+            .body(())
+            .unwrap();
+        let options = Request::builder()
+            .method(Method::OPTIONS)
+            .uri("*")
+            .header("host", "a")
+            .body(())
+            .unwrap();
 
-        assert_eq!(screen(&connect).unwrap_err().status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(
+            screen(&connect).unwrap_err().status(),
+            StatusCode::METHOD_NOT_ALLOWED
+        );
         assert_eq!(screen(&options).unwrap(), Screened::Options);
     }
 }
