@@ -1,22 +1,23 @@
 //! The embedded gateway: a stand-in for API Gateway and the Lambda function behind it, with exact limits.
 //!
 //! It is the counterpart of our end-to-end tests and of `redrive demo`, and as `redrive gateway` it serves the local
-//! development of any client. It judges the proxy, so it imports nothing of it, not even its HTTP stack: [`wire`] reads
-//! HTTP/1.1 (no TLS, no HTTP/2), [`front`] writes answers down to the letter case of header names.
+//! development of any client. It judges the proxy, so it imports nothing of it, not even its HTTP stack: `wire` reads
+//! HTTP/1.1 (no TLS, no HTTP/2), `front` writes answers down to the letter case of header names.
 //!
 //! A request meets the limits in the order that AWS documents: quota, rate, and once its payload is there, concurrency.
 //! The function takes its service time, whether its client waits or has left, and answers with a description of the
 //! request: method, path, number of header lines, bytes of the body and their FNV-1a hash.
 //!
+//! A place among the executions is free again at the very nanosecond; the answer follows within the timer's millisecond.
 //! Real throttling is best effort and noisy; here every limit is exact, so that a count can be held against it.
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`bucket`] | the rate limit |
-//! | [`door`] | all limits in order, and the counts |
-//! | [`front`] | what each front door of AWS says |
-//! | [`wire`] | requests off a stream |
-//! | [`connection`] | one connection, and what becomes of an upload that was answered early |
+//! | `bucket` | the rate limit |
+//! | `door` | all limits in order, and the counts |
+//! | `front` | what each front door of AWS says |
+//! | `wire` | requests off a stream |
+//! | `connection` | one connection, and what becomes of an upload that was answered early |
 
 use std::fmt;
 use std::io::{self, Write};
@@ -130,7 +131,7 @@ impl Gateway {
         Arc::clone(&self.counts)
     }
 
-    /// Serves until `shutdown`; then takes no connection and no request more, and gives those begun [`DRAIN_TIME_MAX`].
+    /// Serves until `shutdown`; then takes no connection and no request more, and gives those begun 5 s to end.
     ///
     /// Dropping the future closes every connection at once.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {

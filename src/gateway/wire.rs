@@ -297,5 +297,4 @@ const LINE_BYTES_MAX: usize = 4 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
-#[path = "wire/tests.rs"]
 mod tests;
