@@ -232,3 +232,6 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 const UPLOAD_TIME_MAX: Duration = Duration::from_secs(90);
 /// The longest that a client takes to accept an answer.
 const SEND_TIME_MAX: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

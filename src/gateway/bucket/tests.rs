@@ -75,6 +75,17 @@ fn a_token_is_back_exactly_when_the_rate_says_so() {
 }
 
 #[test]
+fn a_pause_fills_the_bucket_and_no_more() {
+    let start = crate::clock::now();
+    let mut bucket = Bucket::new(3, 1, start);
+    let later = start + Duration::from_secs(3600);
+    assert!(bucket.try_take(later));
+
+    // One fraction over the brim would be enough here.
+    assert!(!bucket.try_take(later + Duration::from_nanos(333_333_333)));
+}
+
+#[test]
 fn a_clock_that_steps_back_gives_no_tokens() {
     let start = crate::clock::now() + Duration::from_secs(60);
     let mut bucket = Bucket::new(1, 1, start);
