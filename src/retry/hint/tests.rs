@@ -111,7 +111,7 @@ fn of_several_used_up_limits_the_slowest_counts() {
     check(
         &[(
             "ratelimit",
-            r#""second";r=0;t=1, "minute";r=0;t=40, "hour";r=9;t=3000"#,
+            r#""second";r=0;t=1, "minute";r=0;t=40, "burst";r=0;t=2, "hour";r=9;t=3000"#,
         )],
         40_000,
         Source::RateLimitReset,
@@ -193,8 +193,8 @@ fn what_cannot_be_followed_is_counted_and_the_next_header_asked() {
 #[test]
 fn negative_and_unreadable_hints_are_ignored() {
     for value in [
-        "-1", "-0", "+5", "soon", "", "1e3", "inf", "NaN", ".", "1.2.3", "0x10", "5s", "6m0s",
-        "5, 6",
+        "-1", "-0", "+5", "soon", "", "1e3", "inf", "NaN", ".", ".5", "1.2.3", "0x10", "5s",
+        "6m0s", "5, 6",
     ] {
         check_ignored("retry-after", value);
         check_ignored("x-amz-retry-after", value);

@@ -74,6 +74,7 @@ fn a_503_that_says_when_to_come_back_is_overloaded() {
     );
     check(&answer(503).header("x-amz-retry-after", "800"), overloaded);
     check(&answer(503).header("retry-after", "-2"), PERMANENT);
+    check(&answer(503).header("retry-after", "86401"), PERMANENT);
     check(&answer(503), PERMANENT);
 }
 

@@ -36,6 +36,14 @@ fn a_throttles_body_without_a_front_doors_fingerprint_proves_nothing() {
 }
 
 #[test]
+fn a_body_that_says_two_things_says_nothing() {
+    for (first, second) in [("Limit Exceeded", "other"), ("other", "Limit Exceeded")] {
+        let body = format!(r#"{{"message":"{first}","message":"{second}"}}"#);
+        check(&answer(429).body(&body), THROTTLED_UNPROVEN);
+    }
+}
+
+#[test]
 fn a_body_that_was_cut_short_is_no_json() {
     let mut cut = rest(
         429,
@@ -108,7 +116,10 @@ fn an_internal_error_in_other_words_is_the_functions_own() {
 #[test]
 fn a_502_without_the_fingerprint_is_the_functions_own() {
     check(&answer(502).body("Internal Server Error"), PERMANENT);
-    check(&http_api(502, "Internal Server Error"), PERMANENT);
+    check(
+        &http_api(502, "Internal Server Error").header("x-amzn-requestid", "9f0b7a52"),
+        PERMANENT,
+    );
     check(&rest(502, "", "Internal Server Error"), PERMANENT);
     check(
         &answer(502)
