@@ -11,14 +11,14 @@ use super::admit::Permit;
 use super::body::{BoxError, ResponseBody};
 
 /// An answer's body with what lives as long as it: the account, and the permit of the attempt that it came from.
-pub struct Ending {
+pub(super) struct Ending {
     body: ResponseBody,
     held: Option<(Account, Option<Permit>)>,
 }
 
 impl Ending {
     /// Ends with `body`; one without bytes to send ends at once, since nobody polls it.
-    pub fn new(
+    pub(super) fn new(
         body: ResponseBody,
         account: Account,
         permit: Option<Permit>,

@@ -75,15 +75,7 @@ impl Error {
                 "http_request_error"
             }
             Self::Loop => "proxy_loop_detected",
-            Self::NoAnswer(fault) => match fault.kind {
-                FaultKind::Refused => "connection_refused",
-                FaultKind::Dns => "dns_error",
-                FaultKind::Tls => "tls_protocol_error",
-                FaultKind::ConnectTimeout => "connection_timeout",
-                FaultKind::Closed | FaultKind::StreamRefused => "connection_terminated",
-                FaultKind::Unreadable => "http_protocol_error",
-                FaultKind::HeadTimeout => "http_response_timeout",
-            },
+            Self::NoAnswer(fault) => fault.kind.as_str(),
             Self::Deadline { .. } => "http_response_timeout",
             Self::Shed { .. } => "connection_limit_reached",
             Self::Internal => "proxy_internal_error",
