@@ -5,4 +5,5 @@
 mod answers;
 mod support;
 
+mod connections;
 mod throttles;
