@@ -8,4 +8,5 @@ pub mod pace;
 pub mod proxy;
 pub mod retry;
 pub mod server;
+pub mod tcp;
 pub mod telemetry;
