@@ -132,8 +132,7 @@ async fn what_is_not_http_or_half_an_answer_is_a_broken_attempt() {
 
 #[tokio::test]
 async fn posts_over_connections_that_close_behind_each_answer_all_arrive_once() {
-    let upstream =
-        Upstream::answering([Reply::ThenClose(answer("200 OK", &[], "done"))]).await;
+    let upstream = Upstream::answering([Reply::ThenClose(answer("200 OK", &[], "done"))]).await;
     let sidecar = Sidecar::before(upstream.addr, "").await;
     let mut client = Client::connect(sidecar.addr).await;
 
@@ -141,7 +140,10 @@ async fn posts_over_connections_that_close_behind_each_answer_all_arrive_once() 
         let body = format!("body {number}");
         client.send("POST", "/", &[], body.as_bytes()).await;
         let answer = client.answer_to("POST").await;
-        assert_eq!((answer.status, answer.header("redrive-attempts")), (200, None));
+        assert_eq!(
+            (answer.status, answer.header("redrive-attempts")),
+            (200, None)
+        );
     }
 
     let bodies: Vec<Vec<u8>> = upstream.seen().into_iter().map(|it| it.body).collect();
@@ -152,8 +154,7 @@ async fn posts_over_connections_that_close_behind_each_answer_all_arrive_once() 
 
 #[tokio::test]
 async fn gets_over_connections_that_close_behind_each_answer_are_all_answered() {
-    let upstream =
-        Upstream::answering([Reply::ThenClose(answer("200 OK", &[], "done"))]).await;
+    let upstream = Upstream::answering([Reply::ThenClose(answer("200 OK", &[], "done"))]).await;
     let sidecar = Sidecar::before(upstream.addr, "").await;
     let mut clients = JoinSet::new();
 

@@ -5,5 +5,8 @@
 mod answers;
 mod support;
 
+mod cancel;
 mod connections;
+mod streaming;
 mod throttles;
+mod uploads;
