@@ -94,10 +94,7 @@ impl Proxy {
             method.clone(),
         );
         let (mut response, permit) = match self.walk(request, client, &mut account).await {
-            Ok((response, permit)) => {
-                account.answered(response.status());
-                (response, permit)
-            }
+            Ok(answered) => answered,
             Err(error) => (self.refuse(&error, version, &mut account), None),
         };
         account.explain(response.headers_mut());
@@ -117,12 +114,15 @@ impl Proxy {
         B::Error: Into<BoxError>,
     {
         if screen(&request)? == Screened::Options {
-            return Ok((respond::options(), None));
+            let response = respond::options();
+            account.served(response.status());
+            return Ok((response, None));
         }
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
         let (response, permit) = exchange.run().await?;
+        account.answered(response.status());
         Ok((response, Some(permit)))
     }
 
