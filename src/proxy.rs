@@ -134,9 +134,7 @@ impl Proxy {
     ) -> Response<ResponseBody> {
         let mut response = respond::problem(error);
         account.refused(error, response.status());
-        let is_clients =
-            response.status().is_client_error() || matches!(error, Error::TransferCoding);
-        if is_clients && version < Version::HTTP_2 {
+        if error.is_clients() && version < Version::HTTP_2 {
             // What follows on this connection may not be where the client thinks it is.
             response
                 .headers_mut()
