@@ -9,7 +9,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, request, response};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, request,
+    response,
+};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -42,6 +45,8 @@ pub struct Exchange<'a> {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    /// Where hyper keeps the case of the header names, if it was told to.
+    extensions: Extensions,
 }
 
 /// One attempt's end.
@@ -103,7 +108,7 @@ impl<'a> Exchange<'a> {
         let body = Brisk::new(body, shared.body_idle).boxed_unsync();
         let keep = session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
-        let method = parts.method;
+        let (method, extensions) = (parts.method, parts.extensions);
         Ok(Self {
             shared,
             lane,
@@ -115,6 +120,7 @@ impl<'a> Exchange<'a> {
             method,
             uri,
             headers,
+            extensions,
         })
     }
 
@@ -340,6 +346,7 @@ impl<'a> Exchange<'a> {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        *request.extensions_mut() = self.extensions.clone();
         request.headers_mut().insert(
             REDRIVE_ATTEMPT,
             HeaderValue::from(self.session.attempts_made() + 1),
