@@ -43,7 +43,7 @@ use self::body::{BoxError, ResponseBody};
 use self::ending::Ending;
 use self::error::Error;
 use self::lane::{Bucket, Lane};
-use self::metrics::Families;
+use self::metrics::{Families, RequestOutcome};
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
@@ -141,6 +141,12 @@ impl Proxy {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+
+    /// Counts a request that nobody could read; it has no route.
+    pub fn count_unreadable(&self) {
+        let metrics = &self.default.metrics;
+        metrics.requests(RequestOutcome::Rejected).inc();
     }
 
     /// Brings the gauges that are only looked at up to date.

@@ -2,11 +2,13 @@
 //!
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
-//! takes longer than `client.header_timeout`, or when the server stops; see [`watch`] for the first two.
+//! takes longer than `client.header_timeout`, or when the server stops; see [`watch`] for the first two, and for clients
+//! that hang up. What is no request at all is refused by hyper, in the words of [`refusal`].
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
 //! runs out of file descriptors, accepting pauses for [`ACCEPT_PAUSE`] and goes on.
 
+mod refusal;
 mod watch;
 
 use std::convert::Infallible;
@@ -98,9 +100,14 @@ impl Server {
     }
 
     /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left.
-    /// `make` gives each connection the service for its peer.
-    pub async fn run<M, S, B>(self, make: M, stop: CancellationToken)
-    where
+    /// `make` gives each connection the service for its peer; `refused` is told of every request that no service sees,
+    /// since it cannot be read.
+    pub async fn run<M, S, B>(
+        self,
+        make: M,
+        refused: impl Fn() + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) where
         M: Fn(IpAddr) -> S,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -112,6 +119,7 @@ impl Server {
     {
         let slots = Arc::new(Semaphore::new(self.params.max_connections));
         let builder = Arc::new(builder(&self.params));
+        let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
         let mut stopped = pin!(stop.cancelled());
         loop {
@@ -135,6 +143,7 @@ impl Server {
                 slot,
                 params: self.params.clone(),
                 builder: Arc::clone(&builder),
+                refused: Arc::clone(&refused),
                 stop: stop.clone(),
                 open: self.metrics.open.clone(),
             };
@@ -152,6 +161,7 @@ struct Connection {
     slot: OwnedSemaphorePermit,
     params: Params,
     builder: Arc<auto::Builder<TokioExecutor>>,
+    refused: Arc<dyn Fn() + Send + Sync>,
     stop: CancellationToken,
     open: IntGauge,
 }
@@ -172,6 +182,7 @@ impl Connection {
             slot,
             params,
             builder,
+            refused,
             stop,
             open,
         } = self;
@@ -182,7 +193,7 @@ impl Connection {
             .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
         let activity = Arc::new(Activity::new());
         let tcp = SharedTcp::new(stream);
-        let io = TokioIo::new(Watched::new(tcp.clone(), Arc::clone(&activity)));
+        let io = TokioIo::new(Watched::new(tcp.clone(), Arc::clone(&activity), refused));
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
         let mut connection = pin!(builder.serve_connection(io, service));
         let done = tokio::select! {

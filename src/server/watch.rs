@@ -1,8 +1,9 @@
-//! Whether a client connection is idle, or takes too long over a request's head.
+//! What a client connection does: idle, in a head for too long, left, or refused by hyper.
 //!
 //! hyper has one timer for both, and starts it when the last answer ends. So the connection's bytes and its requests are
 //! watched from both sides: the first byte that comes while nothing is in flight begins a head, the service's call ends
-//! it, and the end of the last answer begins idleness.
+//! it, and the end of the last answer begins idleness. The same two sides tell hyper's own refusals from answers, and a
+//! client that hung up on its request from one that has nothing to say.
 
 use std::io;
 use std::pin::Pin;
@@ -10,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use super::Params;
+use super::{Params, refusal};
 use crate::clock;
 use crate::tcp::SharedTcp;
 
@@ -27,6 +28,9 @@ pub(super) struct Activity(Mutex<State>);
 #[derive(Debug)]
 struct State {
     in_flight: usize,
+    /// Whether any byte of an answer to a request may still have to be written: longer than the request is in flight, since
+    /// hyper lets go of an answer when the last of it is in its buffer.
+    owes_answer: bool,
     /// When the first byte of a head came that is not complete.
     head_since: Option<Instant>,
     /// When the connection was made, or its last answer ended.
@@ -35,10 +39,13 @@ struct State {
     is_http2: bool,
 }
 
-/// A stream whose reads are seen.
+/// A stream whose reads are seen, and on which hyper's refusals are put in our words.
 pub(super) struct Watched<IO> {
     io: IO,
     activity: Arc<Activity>,
+    refused: Arc<dyn Fn() + Send + Sync>,
+    /// What is still to be written in the place of hyper's refusal.
+    refusal: Option<Bytes>,
 }
 
 /// A service whose requests are counted until their answers end.
@@ -62,6 +69,7 @@ impl Activity {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State {
             in_flight: 0,
+            owes_answer: false,
             head_since: None,
             idle_since: clock::now(),
             is_http2: false,
@@ -86,7 +94,7 @@ impl Activity {
     /// does not do in the middle of an upload that nobody wants just now, say because the request backs off.
     pub(super) async fn abandoned(&self, tcp: &SharedTcp) {
         tcp.hung_up().await;
-        while self.lock().in_flight == 0 {
+        while self.is_idle() {
             // What was sent before the end may still become a request, or be refused; hyper ends the connection after it.
             tokio::time::sleep(ABANDONED_EVERY).await;
         }
@@ -106,6 +114,20 @@ impl Activity {
         )
     }
 
+    fn is_idle(&self) -> bool {
+        self.lock().in_flight == 0
+    }
+
+    fn owes_answer(&self) -> bool {
+        self.lock().owes_answer
+    }
+
+    /// Everything written so far has gone out.
+    fn flushed(&self) {
+        let mut state = self.lock();
+        state.owes_answer = state.in_flight > 0;
+    }
+
     fn bytes_came(&self) {
         let mut state = self.lock();
         if state.in_flight == 0 && state.head_since.is_none() && !state.is_http2 {
@@ -116,6 +138,7 @@ impl Activity {
     fn request_came(self: &Arc<Self>, version: Version) -> Flight {
         let mut state = self.lock();
         state.in_flight += 1;
+        state.owes_answer = true;
         state.head_since = None;
         state.is_http2 = version == Version::HTTP_2;
         Flight(Arc::clone(self))
@@ -135,9 +158,46 @@ impl Drop for Flight {
 }
 
 impl<IO> Watched<IO> {
-    /// Watches `io`.
-    pub(super) fn new(io: IO, activity: Arc<Activity>) -> Self {
-        Self { io, activity }
+    /// Watches `io`; `refused` is told of every refusal.
+    pub(super) fn new(
+        io: IO,
+        activity: Arc<Activity>,
+        refused: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        Self {
+            io,
+            activity,
+            refused,
+            refusal: None,
+        }
+    }
+
+    /// Notes that hyper writes these bytes. What it writes when it owes no answer to any request is its own refusal.
+    fn note_write(&mut self, bytes: &[u8]) {
+        if self.refusal.is_none()
+            && !self.activity.owes_answer()
+            && let Some(refusal) = refusal::in_our_words(bytes)
+        {
+            self.refusal = Some(refusal.into());
+            (self.refused)();
+        }
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> Watched<IO> {
+    /// Writes what stands in the place of hyper's refusal to its last byte.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = &mut self.refusal {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            rest.advance(written);
+            if rest.is_empty() {
+                self.refusal = None;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -214,6 +274,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.note_write(buf);
+        if self.refusal.is_some() {
+            return self.poll_refusal(cx).map_ok(|()| buf.len());
+        }
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -222,6 +286,11 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.note_write(bufs.first().map_or(&[], |buf| buf));
+        if self.refusal.is_some() {
+            let bytes = bufs.iter().map(|buf| buf.len()).sum();
+            return self.poll_refusal(cx).map_ok(|()| bytes);
+        }
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -230,7 +299,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.activity.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
