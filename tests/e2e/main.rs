@@ -7,6 +7,8 @@ mod support;
 
 mod cancel;
 mod connections;
+mod headers;
+mod requests;
 mod streaming;
 mod throttles;
 mod uploads;

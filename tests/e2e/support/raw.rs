@@ -32,6 +32,8 @@ impl Reserved {
     /// Takes a port.
     pub(crate) fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
+        // So that somebody who is told this very port may listen there in its place; nobody is given it by chance.
+        socket.set_reuseaddr(true).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = socket.local_addr().unwrap();
         Self { socket, addr }
