@@ -99,7 +99,8 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left.
+    /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left. Dropping the
+    /// future cuts off those that are.
     /// `make` gives each connection the service for its peer; `refused` is told of every request that no service sees,
     /// since it cannot be read.
     pub async fn run<M, S, B>(
@@ -121,6 +122,9 @@ impl Server {
         let builder = Arc::new(builder(&self.params));
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
+        // Dropped with this future, so that no connection outlives it.
+        let end = CancellationToken::new();
+        let _cut_off = end.clone().drop_guard();
         let mut stopped = pin!(stop.cancelled());
         loop {
             let (stream, peer) = tokio::select! {
@@ -147,7 +151,8 @@ impl Server {
                 stop: stop.clone(),
                 open: self.metrics.open.clone(),
             };
-            tasks.spawn(connection.serve(make(peer.ip())));
+            let serve = connection.serve(make(peer.ip()));
+            tasks.spawn(end.clone().run_until_cancelled_owned(serve));
         }
         drop(self.listener);
         tasks.close();
