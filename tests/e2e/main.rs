@@ -5,10 +5,14 @@
 mod answers;
 mod support;
 
+mod admin;
 mod cancel;
 mod connections;
+mod drain;
+mod h2c;
 mod headers;
 mod requests;
 mod streaming;
 mod throttles;
+mod tls;
 mod uploads;
