@@ -136,11 +136,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             .await
             .unwrap();
     }
-
-    /// Sends these bytes, or as many as the other side takes before it leaves.
-    pub(crate) async fn offer(&mut self, bytes: impl AsRef<[u8]>) {
-        let _sent_or_closed = in_time("sending", self.stream.write_all(bytes.as_ref())).await;
-    }
 }
 
 /// What should happen, or a panic that says what did not.
