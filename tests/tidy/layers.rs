@@ -222,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_tests_alone_may_import_anything() {
+        let tree = Tree::new(vec![
+            Source::parse("retry.rs", "#[cfg(test)] mod tests;"),
+            Source::parse("retry/tests.rs", "use crate::app; use tokio::time;"),
+            Source::parse("app.rs", ""),
+        ]);
+
+        assert!(faults(&tree).is_empty());
+    }
+
+    #[test]
+    fn only_our_own_clock_is_the_clock() {
+        check("retry.rs", "use clock::Face; fn f() { tokio() }", &[]);
+    }
+
+    #[test]
     fn an_import_from_below_is_welcome() {
         check(
             "proxy/attempt.rs",
