@@ -1,5 +1,6 @@
 //! redrive: a reverse retry proxy sidecar.
 pub mod admin;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod gateway;

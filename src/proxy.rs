@@ -1,9 +1,55 @@
-//! The path of a request.
+//! The path of a request, on one screen.
+//!
+//! [`Proxy::walk`] is the whole of it: **screen** what may not be forwarded, find the **route**, and let the
+//! [`attempt`] loop send, classify, ask and wait until there is something to deliver. Around it, whatever happens, the
+//! request's [`account`] is told once, and errors become answers in one place.
+
+pub mod account;
+pub mod admit;
+pub mod attempt;
+pub mod body;
 pub mod deadline;
+mod ending;
+pub mod error;
 pub mod headers;
+pub mod lane;
+pub mod metrics;
+pub mod notice;
+pub mod peek;
 pub mod replay;
+pub mod respond;
 pub mod route;
+pub mod screen;
+pub mod shared;
 pub mod upstream;
+
+mod build;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response, Version};
+use http_body::Body;
+use http_body_util::BodyExt;
+use prometheus::IntGauge;
+
+use self::account::Account;
+use self::admit::Permit;
+use self::attempt::Exchange;
+use self::body::{BoxError, ResponseBody};
+use self::ending::Ending;
+use self::error::Error;
+use self::lane::{Bucket, Lane};
+use self::metrics::Families;
+use self::route::Table;
+use self::screen::{Screened, screen};
+use self::shared::Shared;
+use crate::telemetry::Requests;
+
+pub use self::build::{BuildError, Surroundings};
 
 /// Everything that the path of a request needs to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,3 +65,112 @@ pub struct Params {
     /// The routes in file order; the last one matches everything and is named `default`.
     pub routes: Vec<route::Params>,
 }
+
+/// The path of a request, ready to take some.
+pub struct Proxy {
+    table: Table<Arc<Lane>>,
+    default: Arc<Lane>,
+    lanes: Vec<Arc<Lane>>,
+    buckets: Vec<Arc<Bucket>>,
+    shared: Shared,
+    told: Requests,
+    families: Families,
+    replay_bytes: IntGauge,
+}
+
+impl Proxy {
+    /// Answers one request. Dropping the future is the client leaving: everything that it started stops.
+    pub async fn serve<B>(&self, request: Request<B>, client: IpAddr) -> Response<ResponseBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (method, version) = (request.method().clone(), request.version());
+        let in_flight = self.families.in_flight.clone();
+        let mut account = Account::open(
+            Arc::clone(&self.default),
+            self.told,
+            in_flight,
+            method.clone(),
+        );
+        let (mut response, permit) = match self.walk(request, client, &mut account).await {
+            Ok((response, permit)) => {
+                account.answered(response.status());
+                (response, permit)
+            }
+            Err(error) => (self.refuse(&error, version, &mut account), None),
+        };
+        account.explain(response.headers_mut());
+        let is_sent = method != Method::HEAD;
+        response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
+    }
+
+    /// The walk: screen, route, attempts.
+    async fn walk<B>(
+        &self,
+        request: Request<B>,
+        client: IpAddr,
+        account: &mut Account,
+    ) -> Result<(Response<ResponseBody>, Option<Permit>), Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if screen(&request)? == Screened::Options {
+            return Ok((respond::options(), None));
+        }
+        let lane = self.table.find(request.method(), request.uri().path());
+        account.route(Arc::clone(lane));
+        let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
+        let (response, permit) = exchange.run().await?;
+        Ok((response, Some(permit)))
+    }
+
+    fn refuse(
+        &self,
+        error: &Error,
+        version: Version,
+        account: &mut Account,
+    ) -> Response<ResponseBody> {
+        let mut response = respond::problem(error);
+        account.refused(error, response.status());
+        let is_clients =
+            response.status().is_client_error() || matches!(error, Error::TransferCoding);
+        if is_clients && version < Version::HTTP_2 {
+            // What follows on this connection may not be where the client thinks it is.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Brings the gauges that are only looked at up to date.
+    pub fn show(&self) {
+        self.buckets.iter().for_each(|bucket| bucket.show());
+        self.replay_bytes
+            .set(i64::try_from(self.shared.memory.used()).unwrap_or(i64::MAX));
+        let futile = self.shared.cells().futile_count(crate::clock::now());
+        self.families
+            .futile_cells
+            .set(i64::try_from(futile).unwrap_or(i64::MAX));
+    }
+
+    /// How many requests have no end yet.
+    pub fn in_flight(&self) -> i64 {
+        self.families.in_flight.get()
+    }
+
+    /// Tells the operator once a minute what happened, if it did. Never returns.
+    pub async fn tell_notices(&self) {
+        loop {
+            tokio::time::sleep(NOTICE_EVERY).await;
+            self.lanes
+                .iter()
+                .for_each(|lane| lane.notices.tell(&lane.name));
+        }
+    }
+}
+
+/// Often enough to be seen during an incident, seldom enough not to be one.
+const NOTICE_EVERY: Duration = Duration::from_secs(60);

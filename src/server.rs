@@ -1,6 +1,37 @@
 //! The client's side: accepts connections and hands requests to the service, one task a connection.
-use std::net::SocketAddr;
+//!
+//! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
+//! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
+//! takes longer than `client.header_timeout`, or when the server stops; see [`watch`] for the first two.
+//!
+//! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
+//! runs out of file descriptors, accepting pauses for [`ACCEPT_PAUSE`] and goes on.
+
+mod watch;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use prometheus::{IntCounter, IntGauge, Registry};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use self::watch::{Activity, Counted, Watched};
 
 /// What clients may do (`listen`, `[client]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,3 +55,218 @@ pub struct Params {
     /// Whether header names keep the case that they came in.
     pub preserve_header_case: bool,
 }
+
+/// A bound listener, not accepting yet.
+pub struct Server {
+    listener: TcpListener,
+    params: Params,
+    metrics: Metrics,
+}
+
+/// What the listener counts.
+#[derive(Clone)]
+struct Metrics {
+    open: IntGauge,
+    rejected: IntCounter,
+}
+
+/// An error that only has to be told.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Server {
+    /// Binds the listener.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind(params: Params, registry: &Registry) -> io::Result<Self> {
+        let listener = TcpListener::bind(params.listen).await?;
+        let metrics = Metrics::register(registry).map_err(io::Error::other)?;
+        Ok(Self {
+            listener,
+            params,
+            metrics,
+        })
+    }
+
+    /// Where it listens; tells the port when it was bound to port 0.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left.
+    /// `make` gives each connection the service for its peer.
+    pub async fn run<M, S, B>(self, make: M, stop: CancellationToken)
+    where
+        M: Fn(IpAddr) -> S,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let slots = Arc::new(Semaphore::new(self.params.max_connections));
+        let builder = Arc::new(builder(&self.params));
+        let tasks = TaskTracker::new();
+        let mut stopped = pin!(stop.cancelled());
+        loop {
+            let (stream, peer) = tokio::select! {
+                () = &mut stopped => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        accept_failed(&error).await;
+                        continue;
+                    }
+                },
+            };
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                self.metrics.rejected.inc();
+                tasks.spawn(turn_away(stream));
+                continue;
+            };
+            let connection = Connection {
+                stream,
+                slot,
+                params: self.params.clone(),
+                builder: Arc::clone(&builder),
+                stop: stop.clone(),
+                open: self.metrics.open.clone(),
+            };
+            tasks.spawn(connection.serve(make(peer.ip())));
+        }
+        drop(self.listener);
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+/// One accepted connection.
+struct Connection {
+    stream: TcpStream,
+    slot: OwnedSemaphorePermit,
+    params: Params,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stop: CancellationToken,
+    open: IntGauge,
+}
+
+impl Connection {
+    async fn serve<S, B>(self, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Self {
+            stream,
+            slot,
+            params,
+            builder,
+            stop,
+            open,
+        } = self;
+        open.inc();
+        // A client that answers slowly must not wait for Nagle; failing to say so only costs latency.
+        stream
+            .set_nodelay(true)
+            .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
+        let activity = Arc::new(Activity::new());
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
+        let mut connection = pin!(builder.serve_connection(io, service));
+        let done = tokio::select! {
+            done = &mut connection => done,
+            () = activity.overdue(&params) => {
+                tracing::debug!("client connection closed: idle, or its head took too long");
+                Ok(())
+            }
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = done {
+            tracing::debug!(
+                error = &*error as &dyn std::error::Error,
+                "client connection ended"
+            );
+        }
+        open.dec();
+        drop(slot);
+    }
+}
+
+impl Metrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let open = IntGauge::new("redrive_client_connections", "Open connections of clients.")?;
+        let rejected = IntCounter::new(
+            "redrive_rejected_connections_total",
+            "Connections turned away because too many were open.",
+        )?;
+        registry.register(Box::new(open.clone()))?;
+        registry.register(Box::new(rejected.clone()))?;
+        Ok(Self { open, rejected })
+    }
+}
+
+fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .half_close(params.half_close)
+        .title_case_headers(params.title_case_headers)
+        .preserve_header_case(params.preserve_header_case)
+        .max_buf_size(params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+async fn accept_failed(error: &io::Error) {
+    match error.kind() {
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
+        _ => {
+            tracing::warn!(%error, "cannot accept connections just now");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+/// Best effort, and bounded: a client that does not take its 503 is closed all the same.
+async fn turn_away(mut stream: TcpStream) {
+    let told = async {
+        stream.write_all(TOO_MANY).await?;
+        stream.shutdown().await
+    };
+    if !matches!(tokio::time::timeout(TURN_AWAY_MAX, told).await, Ok(Ok(()))) {
+        tracing::debug!("a client was turned away without hearing why");
+    }
+}
+
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/problem+json\r\n\
+    proxy-status: redrive; error=connection_limit_reached\r\n\
+    retry-after: 1\r\n\
+    content-length: 104\r\n\
+    connection: close\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many client connections\"}";
+
+/// How long accepting pauses when the process has no file descriptor left; one comes back when a connection ends.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a turned-away client may take to read why.
+const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
+
+/// hyper's smallest read buffer; a smaller `header_bytes` has no smaller one.
+const HTTP1_BUFFER_BYTES_MIN: usize = 8192;

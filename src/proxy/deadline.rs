@@ -1,7 +1,11 @@
-//! One deadline a request.
-use std::time::Duration;
+//! One deadline a request: after it nothing waits and nothing starts.
+//!
+//! Two limits meet here. The route's total stops new attempts and lets a running one come home within its own limit. The
+//! client's header is harder: the client will not wait longer, so the answer's head must be there by then.
 
-use http::HeaderName;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName};
 
 /// A route's time limits (`[deadline]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,4 +18,118 @@ pub struct Params {
     pub connect: Duration,
     /// The header in which a client sets its own, hard limit to the answer's head.
     pub header: HeaderName,
+}
+
+/// One request's limits, as moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// When the request came.
+    pub arrival: Instant,
+    /// Nothing waits or starts after it.
+    pub start_by: Instant,
+    /// The client's own limit to the answer's head, if it set one.
+    pub head_by: Option<Instant>,
+}
+
+impl Deadline {
+    /// The limits of a request that arrived at `arrival`. A header that cannot be read limits nothing: the route's total
+    /// stands, and refusing the request would help nobody.
+    pub fn new(params: &Params, headers: &HeaderMap, arrival: Instant) -> Self {
+        let client = headers
+            .get(&params.header)
+            .and_then(|value| value.to_str().ok());
+        let client = client.and_then(|value| humantime::parse_duration(value.trim()).ok());
+        let total = params.total.min(client.unwrap_or(Duration::MAX));
+        Self {
+            arrival,
+            start_by: arrival + total,
+            head_by: client.map(|limit| arrival + limit.min(params.cap())),
+        }
+    }
+
+    /// Whether the client's own limit has passed.
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.head_by.is_some_and(|end| end <= now)
+    }
+
+    /// By when the head of an attempt that starts `now` must be there, and whether it is the client who says so.
+    pub fn attempt(&self, params: &Params, now: Instant) -> (Instant, bool) {
+        let own = now + params.attempt;
+        match self.head_by {
+            Some(client) if client < own => (client, true),
+            _ => (own, false),
+        }
+    }
+}
+
+impl Params {
+    /// No client limit needs to be longer than this; it also keeps absurd ones from overflowing the clock.
+    fn cap(&self) -> Duration {
+        self.total.saturating_add(self.attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params() -> Params {
+        Params {
+            total: Duration::from_secs(30),
+            attempt: Duration::from_secs(31),
+            connect: Duration::from_secs(3),
+            header: HeaderName::from_static("redrive-timeout"),
+        }
+    }
+
+    #[track_caller]
+    fn check(header: Option<&'static str>, start_within: Duration, head_within: Duration) {
+        let now = crate::clock::now();
+        let mut headers = HeaderMap::new();
+        headers.extend(header.map(|value| (params().header, value.parse().unwrap())));
+
+        let deadline = Deadline::new(&params(), &headers, now);
+
+        assert_eq!(deadline.start_by - now, start_within, "{header:?}");
+        assert_eq!(
+            deadline.attempt(&params(), now).0 - now,
+            head_within,
+            "{header:?}"
+        );
+    }
+
+    #[test]
+    fn a_client_may_shorten_its_deadline_and_not_lengthen_it() {
+        check(None, Duration::from_secs(30), Duration::from_secs(31));
+        check(
+            Some("2.5s"),
+            Duration::from_millis(2500),
+            Duration::from_millis(2500),
+        );
+        check(
+            Some("800ms"),
+            Duration::from_millis(800),
+            Duration::from_millis(800),
+        );
+        check(Some("1h"), Duration::from_secs(30), Duration::from_secs(31));
+        check(
+            Some("100000years"),
+            Duration::from_secs(30),
+            Duration::from_secs(31),
+        );
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_read_limits_nothing() {
+        check(
+            Some("soon"),
+            Duration::from_secs(30),
+            Duration::from_secs(31),
+        );
+        check(
+            Some("-1s"),
+            Duration::from_secs(30),
+            Duration::from_secs(31),
+        );
+    }
 }

@@ -1,4 +1,16 @@
-//! The headers that a proxy must remove, set or add.
+//! The headers that a proxy must remove, set or add, on the way up and on the way back.
+//!
+//! What goes up is made once a request and is the same on every attempt but for `redrive-attempt`. What comes back passes
+//! unchanged, but for hop-by-hop headers and what redrive itself has to say.
+
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
 /// Which `Host` the upstream sees (`host`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,3 +31,172 @@ pub enum Forwarded {
     /// `Forwarded` (RFC 7239).
     Forwarded,
 }
+
+/// What shapes the head that goes up.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbound<'a> {
+    /// Which `Host` the upstream sees.
+    pub host: Host,
+    /// How the client's address is told.
+    pub forwarded: Forwarded,
+    /// The upstream's own authority.
+    pub authority: &'a Authority,
+    /// Put before the request's path.
+    pub base_path: &'a str,
+    /// The client's address.
+    pub client: IpAddr,
+}
+
+impl Outbound<'_> {
+    /// The target as the upstream sees it: base path, raw path and query, byte for byte.
+    pub fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
+        let path_and_query = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        Uri::builder()
+            .path_and_query(format!("{}{path_and_query}", self.base_path))
+            .build()
+    }
+
+    /// The headers as the upstream sees them.
+    pub fn headers(&self, parts: &request::Parts) -> HeaderMap {
+        let mut headers = parts.headers.clone();
+        let client_host = client_host(parts);
+        remove_hop_by_hop(&mut headers);
+        // Answered by us as soon as the body is wanted, so the upstream is asked nothing (RFC 9110 section 10.1.1).
+        headers.remove(EXPECT);
+        join_cookies(&mut headers);
+        let host = match (self.host, &client_host) {
+            (Host::Client, Some(host)) => host.clone(),
+            _ => value(self.authority.as_str()),
+        };
+        headers.insert(HOST, host);
+        headers.append(VIA, value(&format!("{} redrive", version(parts.version))));
+        self.tell_client(&mut headers, client_host);
+        headers
+    }
+
+    fn tell_client(&self, headers: &mut HeaderMap, client_host: Option<HeaderValue>) {
+        match self.forwarded {
+            Forwarded::Off => {}
+            Forwarded::XForwardedFor => {
+                headers.append(X_FORWARDED_FOR, value(&self.client.to_string()));
+                headers
+                    .entry(X_FORWARDED_PROTO)
+                    .or_insert(HeaderValue::from_static("http"));
+                if let Some(host) = client_host {
+                    headers.entry(X_FORWARDED_HOST).or_insert(host);
+                }
+            }
+            Forwarded::Forwarded => {
+                let node = match self.client {
+                    IpAddr::V4(address) => address.to_string(),
+                    IpAddr::V6(address) => format!("\"[{address}]\""),
+                };
+                let host = client_host.as_ref().and_then(|host| host.to_str().ok());
+                let host = host.map_or_else(String::new, |host| format!(";host=\"{host}\""));
+                headers.append(FORWARDED, value(&format!("for={node};proto=http{host}")));
+            }
+        }
+    }
+}
+
+/// Removes what is meant for one hop only (RFC 9110 section 7.6.1), also what `Connection` names.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        // Framing and host are ours to decide; nominating them is an attack, not a wish.
+        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+        .collect();
+    for name in nominated.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Whether the request asks to leave HTTP.
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+}
+
+/// Whether the client signed the request (SigV4), so that changing its host or path breaks it.
+pub fn is_signed(parts: &request::Parts) -> bool {
+    let header = parts.headers.get(http::header::AUTHORIZATION);
+    header.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
+        || parts
+            .uri
+            .query()
+            .is_some_and(|query| query.contains("X-Amz-Signature="))
+}
+
+/// The `Host` that the client meant: the target's own authority if it has one (RFC 9112 section 3.2.2).
+pub fn client_host(parts: &request::Parts) -> Option<HeaderValue> {
+    match parts.uri.authority() {
+        Some(authority) => Some(value(authority.as_str())),
+        None => parts.headers.get(HOST).cloned(),
+    }
+}
+
+/// HTTP/2 clients may send one cookie a field; HTTP/1.1 knows one field only (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::try_from(text).expect("authorities, addresses and versions are visible ASCII")
+}
+
+/// The number of the attempt that the upstream sees, counted from 1.
+pub const REDRIVE_ATTEMPT: HeaderName = HeaderName::from_static("redrive-attempt");
+
+/// How many attempts were made.
+pub const REDRIVE_ATTEMPTS: HeaderName = HeaderName::from_static("redrive-attempts");
+
+/// How long the request waited in redrive, in seconds.
+pub const REDRIVE_WAITED: HeaderName = HeaderName::from_static("redrive-waited");
+
+/// Why no (further) retry was made.
+pub const REDRIVE_REASON: HeaderName = HeaderName::from_static("redrive-reason");
+
+/// Whether the function may have run in the last attempt.
+pub const REDRIVE_RAN: HeaderName = HeaderName::from_static("redrive-ran");
+
+/// What makes a repeated request harmless (draft-ietf-httpapi-idempotency-key-header).
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// `Trailer` is not among them: it describes the message, which passes with its trailers.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+#[cfg(test)]
+mod tests;

@@ -2,73 +2,29 @@
 //!
 //! AWS hides a throttle behind several statuses, and the same status behind several causes, so status alone decides
 //! nothing here: the error type, the exact body, the front door's fingerprint and the time it took decide together.
-//! Knows nothing of policy: whether the outcome is retried is for [`Session`](crate::retry::Session) to say.
+//! The table itself is `table.rs`, one line of evidence after the other; the words it answers in are `words.rs`.
+//! Knows nothing of policy: whether the outcome is retried is for the [`Policy`](crate::retry::Policy) to say.
+//!
+//! `ran = no` is a promise that a POST may be sent again, so it takes proof: a fault before the first byte, or an answer
+//! whose error type or body says which limit refused it. A bare status never proves it. The proof is as good as the
+//! backend is honest: `x-amzn-ErrorType` can be set by a function too, and whoever builds such an answer by hand is
+//! believed. Where that is a concern, a `[[classify]]` rule or `unsafe_methods = "never"` is the remedy.
+
+mod body;
+mod evidence;
+mod table;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
-/// What an attempt's outcome was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// An answer below 400.
-    Ok,
-    /// Refused because of a rate or concurrency limit that refills by itself.
-    Throttled,
-    /// Refused because a quota of a day, week or month is used up.
-    Quota,
-    /// An error answer that is often, but not provably, a throttle in disguise.
-    Suspected,
-    /// The upstream says that it cannot take more just now.
-    Overloaded,
-    /// No answer in time, from the upstream or from what stands behind it.
-    Timeout,
-    /// Nothing of the request reached the upstream.
-    Unsent,
-    /// The connection broke after a byte was written and before the answer's head.
-    Broken,
-    /// An error answer that another attempt would not change.
-    Permanent,
-    /// The client left, or broke its own request, while the attempt was under way.
-    Cancelled,
-}
-
-/// Whether the function behind the gateway may have run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ran {
-    /// The answer proves that it did not.
-    No,
-    /// Nothing proves either.
-    Maybe,
-    /// It ran.
-    Yes,
-}
-
-/// Which limit was hit, as far as the answer tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Requests per second.
-    Rate,
-    /// Executions at the same time.
-    Concurrency,
-    /// Requests per day, week or month.
-    Quota,
-    /// The answer does not tell.
-    Unknown,
-}
-
-/// Whose limit was hit, as far as the answer tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// One function's reserved limit.
-    Function,
-    /// The account's limit in its region.
-    Account,
-    /// The API's, stage's, method's or usage plan's limit.
-    Api,
-    /// The answer does not tell.
-    Unknown,
-}
+use self::evidence::Evidence;
+pub use self::words::{
+    Class, Classified, Fault, FaultKind, Integration, Kind, Proof, Ran, Scope, Sent, UnknownWord,
+};
 
 /// What the shell saw of one attempt.
 #[derive(Clone, Debug)]
@@ -88,80 +44,6 @@ pub enum Outcome<'a> {
     },
     /// There is no answer.
     Failed(Fault),
-}
-
-/// Why an attempt has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Fault {
-    /// What went wrong.
-    pub kind: FaultKind,
-    /// Whether any of the request can have reached the upstream; this is what makes a retry safe or not.
-    pub sent: Sent,
-}
-
-/// What went wrong on the way to the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultKind {
-    /// The connection was refused, or the network has no way there.
-    Refused,
-    /// The upstream's name did not resolve.
-    Dns,
-    /// The TLS handshake failed.
-    Tls,
-    /// The connection was not made within the connect limit.
-    ConnectTimeout,
-    /// The connection was reset or closed before the answer's head.
-    Closed,
-    /// The upstream refused the stream (HTTP/2 REFUSED_STREAM, or a GOAWAY below its id).
-    StreamRefused,
-    /// What came back is not HTTP.
-    Unreadable,
-    /// No head within the attempt's limit.
-    HeadTimeout,
-}
-
-/// Whether any of the request can have reached the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sent {
-    /// Not one byte was written.
-    Nothing,
-    /// At least one byte was written.
-    Perhaps,
-}
-
-/// What an outcome proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Classified {
-    /// What it was.
-    pub class: Class,
-    /// Whether the function may have run.
-    pub ran: Ran,
-    /// Which limit, for a throttle.
-    pub kind: Kind,
-    /// Whose limit, for a throttle.
-    pub scope: Scope,
-    /// The line of the table that decided, in words; for `check --explain` and the log.
-    pub because: &'static str,
-}
-
-/// How much an HTTP API's bare 429 proves (`retry.proof`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Proof {
-    /// An exact gateway body with the HTTP API's request id proves that the function did not run.
-    #[default]
-    Usual,
-    /// Only what a function cannot easily forge proves it.
-    Strict,
-}
-
-/// What stands behind the API (`retry.integration`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Integration {
-    /// Anything: a marked INTEGRATION_FAILURE may have run.
-    #[default]
-    Any,
-    /// Lambda proxy integrations only: a marked INTEGRATION_FAILURE did not run.
-    Lambda,
 }
 
 /// One `[[classify]]` rule of the operator: first match wins, before the table. Every condition given must hold.
@@ -192,17 +74,86 @@ pub struct Rules {
     pub integration: Integration,
 }
 
-/// The most of a body that is looked at, in bytes. Longer bodies are classified by what came first, and delivered whole.
-pub const BODY_HEAD_BYTES_MAX: usize = 64 * 1024;
-
 impl Rules {
     /// Whether the body is evidence for this status: only then is it worth holding the answer back to look at it.
-    pub fn wants_body(&self, _status: StatusCode, _headers: &HeaderMap) -> bool {
-        todo!()
+    pub fn wants_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        match status.as_u16() {
+            429 | 500 | 502 | 503 | 504 => true,
+            // AWS services of the JSON protocols throttle with a 400; nobody else's 400 is worth the delay.
+            400 if evidence::is_json(headers) => true,
+            _ => self.custom.iter().any(|rule| {
+                rule.body_contains.is_some()
+                    && rule
+                        .status
+                        .map_or(status.as_u16() >= 400, |named| named == status)
+            }),
+        }
     }
 
-    /// What the outcome proves.
-    pub fn classify(&self, _outcome: &Outcome<'_>) -> Classified {
-        todo!()
+    /// What the outcome proves. The operator's rules come first, then the table.
+    pub fn classify(&self, outcome: &Outcome<'_>) -> Classified {
+        let (status, headers, body_head, body_complete, elapsed) = match *outcome {
+            Outcome::Failed(fault) => return table::fault(fault),
+            Outcome::Answered {
+                status,
+                headers,
+                body_head,
+                body_complete,
+                elapsed,
+            } => (status, headers, body_head, body_complete, elapsed),
+        };
+        let mut custom = self.custom.iter();
+        if let Some(rule) = custom.find(|rule| rule.fits(status, headers, body_head)) {
+            return rule.gives();
+        }
+        table::answer(&Evidence {
+            status: status.as_u16(),
+            error_type: evidence::error_type(headers),
+            marker: evidence::text(headers, &self.marker_header),
+            headers,
+            body: body::Body::read(body_head, body_complete),
+            elapsed,
+            proof: self.proof,
+            integration: self.integration,
+        })
     }
 }
+
+impl CustomRule {
+    /// Whether every condition given holds. A rule without a condition fits nothing, or one typing error in a file would
+    /// take over every answer there is.
+    fn fits(&self, status: StatusCode, headers: &HeaderMap, body_head: &[u8]) -> bool {
+        let conditional =
+            self.status.is_some() || self.body_contains.is_some() || self.header.is_some();
+        conditional
+            && self.status.is_none_or(|named| named == status)
+            && self.header.as_ref().is_none_or(|(name, value)| {
+                headers
+                    .get_all(name)
+                    .iter()
+                    .any(|present| present.as_bytes() == value.as_bytes())
+            })
+            && self
+                .body_contains
+                .as_ref()
+                .is_none_or(|text| body::contains(body_head, text.as_bytes()))
+    }
+
+    /// What the operator says it is. The rule names no limit, so none is guessed, but for a quota, which is one.
+    fn gives(&self) -> Classified {
+        Classified {
+            class: self.class,
+            ran: self.ran,
+            kind: if self.class == Class::Quota {
+                Kind::Quota
+            } else {
+                Kind::Unknown
+            },
+            scope: Scope::Unknown,
+            because: "a [[classify]] rule of the configuration",
+        }
+    }
+}
+
+/// The most of a body that is looked at, in bytes. Longer bodies are classified by what came first, and delivered whole.
+pub const BODY_HEAD_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,233 @@
+//! One request's account: what happened to it, told once when it ends.
+//!
+//! It travels with the request and then with its answer's body. Whichever way it ends, also when the client leaves and
+//! the future is dropped in the middle of anything, dropping the account counts the request and logs it. The same words
+//! go into the answer's headers.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use prometheus::IntGauge;
+
+use super::error::Error;
+use super::headers::{REDRIVE_ATTEMPTS, REDRIVE_RAN, REDRIVE_REASON, REDRIVE_WAITED};
+use super::lane::Lane;
+use super::metrics::RequestOutcome;
+use crate::clock;
+use crate::retry::Reason;
+use crate::retry::classify::{Class, Classified};
+use crate::telemetry::Requests;
+
+/// One request's account.
+pub struct Account {
+    lane: Arc<Lane>,
+    told: Requests,
+    in_flight: IntGauge,
+    method: Method,
+    /// When the request came.
+    pub arrival: Instant,
+    /// How long it waited so far.
+    pub waited: Duration,
+    attempts: u32,
+    /// The attempts in words, for the log; one entry each, so bounded by `max_attempts`.
+    history: String,
+    last: Option<Classified>,
+    reason: Option<Reason>,
+    status: Option<StatusCode>,
+    /// Unknown until the answer is settled; a request that ends without is one whose client left.
+    outcome: Option<RequestOutcome>,
+    /// Whether it backs off, so that a client that leaves now leaves a retry unmade.
+    pub backing_off: bool,
+}
+
+impl Account {
+    /// Opens the account of a request that is not routed yet: it is the default route's until then.
+    pub fn open(lane: Arc<Lane>, told: Requests, in_flight: IntGauge, method: Method) -> Self {
+        in_flight.inc();
+        Self {
+            lane,
+            told,
+            in_flight,
+            method,
+            arrival: clock::now(),
+            waited: Duration::ZERO,
+            attempts: 0,
+            history: String::new(),
+            last: None,
+            reason: None,
+            status: None,
+            outcome: None,
+            backing_off: false,
+        }
+    }
+
+    /// The request goes this way.
+    pub fn route(&mut self, lane: Arc<Lane>) {
+        self.lane = lane;
+    }
+
+    /// An attempt ended.
+    pub fn attempt(
+        &mut self,
+        outcome: &Classified,
+        status: Option<StatusCode>,
+        headers: Option<&HeaderMap>,
+    ) {
+        self.attempts += 1;
+        self.last = Some(*outcome);
+        let separator = if self.history.is_empty() { "" } else { ", " };
+        let status = status.map_or_else(String::new, |status| format!(" {}", status.as_u16()));
+        let id = headers.and_then(|headers| {
+            headers
+                .get("x-amzn-requestid")
+                .or_else(|| headers.get("apigw-requestid"))
+        });
+        let id = id
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
+        let id = id.map_or_else(String::new, |id| format!(" [{id}]"));
+        let _infallible = write!(
+            self.history,
+            "{separator}{}{status}{id}",
+            outcome.class.as_str()
+        );
+    }
+
+    /// A retry would have been due, but for this.
+    pub fn stop(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+        self.lane.metrics.skipped(reason).inc();
+        let looked_throttled = self
+            .last
+            .is_some_and(|last| matches!(last.class, Class::Throttled | Class::Suspected));
+        if reason == Reason::Unsafe && looked_throttled {
+            self.lane.notices.unsafe_stop(&self.method);
+        }
+    }
+
+    /// The answer is the upstream's.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.outcome = Some(match self.last.map(|last| last.class) {
+            Some(Class::Ok) if self.attempts > 1 => RequestOutcome::OkAfterRetry,
+            Some(Class::Ok) => RequestOutcome::Ok,
+            Some(Class::Permanent) if status.is_client_error() => RequestOutcome::ClientError,
+            _ => self.failed(),
+        });
+    }
+
+    /// The answer is redrive's own.
+    pub fn refused(&mut self, error: &Error, status: StatusCode) {
+        self.status = Some(status);
+        self.outcome = Some(match error {
+            Error::Malformed(_)
+            | Error::TransferCoding
+            | Error::Connect
+            | Error::ClientBody(_)
+            | Error::Loop => RequestOutcome::Rejected,
+            Error::Shed { .. } => RequestOutcome::Shed,
+            Error::Deadline { .. } => RequestOutcome::GaveUp,
+            Error::NoAnswer(_) | Error::Internal => self.failed(),
+        });
+    }
+
+    /// The answer is redrive's own, and good.
+    pub fn served(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.outcome = Some(RequestOutcome::Ok);
+    }
+
+    /// The upstream broke the answer after its head had gone out.
+    pub fn broke(&mut self) {
+        self.stop(Reason::Started);
+        self.outcome = Some(RequestOutcome::UpstreamError);
+    }
+
+    /// The client left before the answer's end.
+    pub fn left(&mut self) {
+        self.outcome = None;
+    }
+
+    /// What the client is told, when there is something to tell.
+    pub fn explain(&self, headers: &mut HeaderMap) {
+        if self.attempts <= 1 && self.reason.is_none() {
+            return;
+        }
+        headers.insert(REDRIVE_ATTEMPTS, HeaderValue::from(self.attempts));
+        let waited = format!("{:.3}", self.waited.as_secs_f64());
+        headers.insert(
+            REDRIVE_WAITED,
+            HeaderValue::try_from(waited).expect("digits and a dot"),
+        );
+        if let Some(reason) = self.reason {
+            headers.insert(REDRIVE_REASON, HeaderValue::from_static(reason.as_str()));
+        }
+        if let Some(last) = self.last {
+            headers.insert(REDRIVE_RAN, HeaderValue::from_static(last.ran.as_str()));
+        }
+    }
+
+    /// A failure: given up if retries were stopped short, the upstream's error if the policy wanted none.
+    fn failed(&self) -> RequestOutcome {
+        match self.reason {
+            None
+            | Some(
+                Reason::Unsafe | Reason::Quota | Reason::Upgrade | Reason::DryRun | Reason::Bypass,
+            ) if self.attempts <= 1 => RequestOutcome::UpstreamError,
+            _ => RequestOutcome::GaveUp,
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        match self.told {
+            Requests::All => true,
+            Requests::None => false,
+            Requests::Retried => {
+                let refused = matches!(
+                    self.outcome,
+                    Some(RequestOutcome::Shed | RequestOutcome::Rejected)
+                );
+                self.attempts > 1 || !self.waited.is_zero() || self.reason.is_some() || refused
+            }
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.in_flight.dec();
+        if self.outcome.is_none() && std::thread::panicking() {
+            self.outcome = Some(RequestOutcome::UpstreamError);
+        }
+        if self.outcome.is_none() && self.backing_off {
+            self.stop(Reason::ClientGone);
+        }
+        let outcome = self.outcome.unwrap_or(RequestOutcome::ClientGone);
+        let took = clock::now().saturating_duration_since(self.arrival);
+        let metrics = &self.lane.metrics;
+        metrics.requests(outcome).inc();
+        metrics.request_duration.observe(took.as_secs_f64());
+        metrics.wait.observe(self.waited.as_secs_f64());
+        if self.is_told() {
+            tracing::info!(
+                route = self.lane.name,
+                method = %self.method,
+                status = self.status.map(|status| status.as_u16()),
+                outcome = outcome.as_str(),
+                attempts = self.attempts,
+                history = self.history,
+                because = self.last.map(|last| last.because),
+                reason = self.reason.map(Reason::as_str),
+                ran = self.last.map(|last| last.ran.as_str()),
+                waited_seconds = self.waited.as_secs_f64(),
+                duration_seconds = took.as_secs_f64(),
+                "request"
+            );
+        }
+    }
+}
+
+/// A request id of AWS has 36 bytes or fewer; what is longer is not one, and has no business in the log.
+const REQUEST_ID_BYTES_MAX: usize = 64;

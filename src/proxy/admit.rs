@@ -1,0 +1,235 @@
+//! Lets attempts go: as many as may be in flight, as fast as a known limit allows, and nobody waits for ever.
+//!
+//! A permit lives as long as one attempt, from its turn to the end of its answer. Who finds none free waits, first come
+//! first served; more than `pace.max_waiting` in the process, or longer than `pace.max_wait`, is shed at once with 503.
+//! Dropping the future gives everything back: the place in the queue, and the permit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::Error;
+use crate::clock;
+use crate::pace::{KnownLimit, Params};
+
+/// How many requests wait in the process, and how many may.
+#[derive(Debug)]
+pub struct Crowd {
+    limit: usize,
+    waiting: AtomicUsize,
+    gauge: IntGauge,
+}
+
+/// The door to one upstream, or to one route that has its own.
+pub struct Door {
+    permits: Arc<Semaphore>,
+    limit: Option<KnownLimit>,
+    max_wait: Duration,
+    crowd: Arc<Crowd>,
+}
+
+/// One attempt may be in flight.
+#[derive(Debug)]
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// A place in the crowd, from joining to going.
+struct Place<'a>(&'a Crowd);
+
+impl Crowd {
+    /// Nobody waits yet; `gauge` shows how many do.
+    pub fn new(limit: usize, gauge: IntGauge) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            waiting: AtomicUsize::new(0),
+            gauge,
+        })
+    }
+
+    fn join(&self) -> Option<Place<'_>> {
+        let room = |waiting: usize| (waiting < self.limit).then_some(waiting + 1);
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .ok()?;
+        self.gauge.inc();
+        Some(Place(self))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.gauge.dec();
+    }
+}
+
+impl Door {
+    /// A door with everything free.
+    pub fn new(params: &Params, crowd: Arc<Crowd>, now: Instant) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(params.max_in_flight)),
+            limit: params.limit.map(|limit| KnownLimit::new(limit, now)),
+            max_wait: params.max_wait,
+            crowd,
+        }
+    }
+
+    /// Waits for this attempt's turn, until `start_by` at the latest.
+    ///
+    /// # Errors
+    /// [`Error::Shed`] when too many wait or `pace.max_wait` passed, [`Error::Deadline`] when `start_by` did.
+    pub async fn admit(&self, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
+            && self
+                .limit
+                .as_ref()
+                .is_none_or(|limit| limit.check(clock::now()).is_ok())
+        {
+            return Ok(Permit(permit));
+        }
+        let shed = Error::Shed {
+            retry_after: SHED_RETRY_AFTER,
+        };
+        let place = self.crowd.join().ok_or_else(|| shed.clone())?;
+        let now = clock::now();
+        let patience = now + self.max_wait;
+        let turn = tokio::time::timeout_at(patience.min(start_by).into(), self.turn()).await;
+        drop(place);
+        match turn {
+            Ok(permit) => Ok(permit),
+            Err(_) if start_by <= patience => Err(Error::Deadline {
+                waited: clock::now() - arrival,
+            }),
+            Err(_) => Err(shed),
+        }
+    }
+
+    async fn turn(&self) -> Permit {
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .expect("the door never closes its semaphore");
+        if let Some(limit) = &self.limit {
+            while let Err(wait) = limit.check(clock::now()) {
+                tokio::time::sleep(wait).await;
+            }
+        }
+        Permit(permit)
+    }
+
+    /// The wait before a retry. It takes no permit, but it is waiting: where the crowd is full, nobody joins it.
+    ///
+    /// Returns whether there was room to wait.
+    pub async fn back_off(&self, wait: Duration) -> bool {
+        let Some(_place) = self.crowd.join() else {
+            return false;
+        };
+        tokio::time::sleep(wait).await;
+        true
+    }
+}
+
+/// What a shed client is told: a token bucket refills within about a second.
+const SHED_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pace::Mode;
+
+    fn door(max_in_flight: usize, max_waiting: usize) -> (Door, IntGauge) {
+        let gauge = IntGauge::new("waiting", "waiting").unwrap();
+        let params = Params {
+            mode: Mode::Off,
+            max_wait: Duration::from_secs(10),
+            max_waiting,
+            patient: false,
+            limit: None,
+            max_in_flight,
+        };
+        (
+            Door::new(
+                &params,
+                Crowd::new(max_waiting, gauge.clone()),
+                clock::now(),
+            ),
+            gauge,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_a_permit_goes_at_once_and_who_finds_none_waits_for_one() {
+        let (door, gauge) = door(1, 10);
+        let now = clock::now();
+        let first = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
+
+        let second = door.admit(now, now + Duration::from_secs(30));
+        let (second, ()) = tokio::join!(second, async {
+            tokio::task::yield_now().await;
+            assert_eq!(gauge.get(), 1);
+            drop(first);
+        });
+
+        assert!(second.is_ok());
+        assert_eq!(gauge.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_at_its_limit_or_at_the_deadline_whichever_comes_first() {
+        let (door, _) = door(1, 10);
+        let now = clock::now();
+        let _held = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
+
+        let patient = door.admit(now, now + Duration::from_secs(30)).await;
+        let hurried = door
+            .admit(clock::now(), clock::now() + Duration::from_secs(2))
+            .await;
+
+        assert!(matches!(patient, Err(Error::Shed { .. })));
+        assert!(matches!(hurried, Err(Error::Deadline { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_than_may_wait_is_shed_at_once() {
+        let (door, _) = door(1, 0);
+        let now = clock::now();
+        let _held = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
+
+        let shed = door.admit(now, now + Duration::from_secs(30)).await;
+
+        assert!(matches!(shed, Err(Error::Shed { .. })));
+        assert_eq!(clock::now(), now, "no time passed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_while_waiting_gives_its_place_back() {
+        let (door, gauge) = door(1, 1);
+        let now = clock::now();
+        let held = door
+            .admit(now, now + Duration::from_secs(30))
+            .await
+            .unwrap();
+
+        let left = tokio::time::timeout(
+            Duration::from_secs(1),
+            door.admit(now, now + Duration::from_secs(30)),
+        )
+        .await;
+        drop(held);
+
+        assert!(left.is_err());
+        assert_eq!(gauge.get(), 0);
+        assert!(door.admit(now, now + Duration::from_secs(30)).await.is_ok());
+    }
+}

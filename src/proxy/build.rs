@@ -1,0 +1,227 @@
+//! Builds the path of a request from its parameters: who shares which upstream, bucket and door.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
+
+use super::admit::{Crowd, Door};
+use super::lane::{Bucket, Lane};
+use super::metrics::Families;
+use super::notice::Notices;
+use super::replay::Memory;
+use super::route::{self, Share, Table};
+use super::shared::{Drain, Shared};
+use super::upstream::{self, HeaderCase, TlsError, Upstream};
+use super::{Params, Proxy};
+use crate::clock;
+use crate::telemetry::Requests;
+
+/// What the path needs from around it.
+pub struct Surroundings<'a> {
+    /// Where metrics are registered.
+    pub registry: &'a Registry,
+    /// Which requests are logged.
+    pub told: Requests,
+    /// The longest pause inside a body.
+    pub body_idle: Duration,
+    /// How header names are written to the upstream.
+    pub header_case: HeaderCase,
+    /// Whether and when the process ends.
+    pub drain: Drain,
+}
+
+/// Why the path cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// An upstream's TLS cannot be set up.
+    #[error("upstream {authority} cannot be used")]
+    Tls {
+        /// The upstream.
+        authority: String,
+        /// What is missing or unreadable.
+        #[source]
+        source: TlsError,
+    },
+    /// Metrics are registered twice.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What routes to the same upstream share.
+struct Site {
+    target: upstream::Params,
+    upstream: Arc<Upstream>,
+    bucket: Option<Arc<Bucket>>,
+    door: Option<Arc<Door>>,
+}
+
+/// The gauges of one bucket a label.
+struct BucketGauges {
+    tokens: GaugeVec,
+    capacity: GaugeVec,
+}
+
+impl Proxy {
+    /// Builds everything; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When an upstream's TLS cannot be set up.
+    pub fn build(params: &Params, around: Surroundings<'_>) -> Result<Arc<Self>, BuildError> {
+        let families = Families::register(around.registry)?;
+        let gauges = BucketGauges::register(around.registry)?;
+        let replay_bytes = replay_gauges(params, around.registry)?;
+        let max_waiting = params
+            .routes
+            .iter()
+            .map(|route| route.pace.max_waiting)
+            .max()
+            .unwrap_or(0);
+        let crowd = Crowd::new(max_waiting, families.waiting.clone());
+        let mut sites: Vec<Site> = Vec::new();
+        let mut buckets = Vec::new();
+        let mut lanes = Vec::new();
+        // The default route comes last in the table and first here, so that what is shared is labelled with its name.
+        let (order, count) = (params.routes.iter().enumerate().rev(), params.routes.len());
+        for (index, route) in order {
+            let site = site(
+                &mut sites,
+                route,
+                &families.upstream_connections,
+                around.header_case,
+            )?;
+            let (bucket, is_new) = shared_or_own(route.budget_share, &mut site.bucket, || {
+                Arc::new(Bucket::new(route.budget, gauges.of(route), clock::now()))
+            });
+            if is_new {
+                buckets.push(Arc::clone(&bucket));
+            }
+            let (door, _) = shared_or_own(route.pace_share, &mut site.door, || {
+                Arc::new(Door::new(&route.pace, Arc::clone(&crowd), clock::now()))
+            });
+            lanes.push(Arc::new(Lane {
+                index,
+                name: route.name.clone(),
+                deadline: route.deadline.clone(),
+                policy: Arc::new(route.retry.clone()),
+                target: route.upstream.clone(),
+                upstream: Arc::clone(&site.upstream),
+                bucket,
+                door,
+                metrics: families.route(&route.name),
+                notices: Notices::default(),
+            }));
+        }
+        lanes.reverse();
+        let default = Arc::clone(&lanes[count - 1]);
+        let table = Table::new(params.routes.iter().zip(lanes.iter().cloned()).collect());
+        let shared = Shared::new(
+            params,
+            around.body_idle,
+            Memory::new(params.replay),
+            around.drain,
+        );
+        Ok(Arc::new(Self {
+            table,
+            default,
+            lanes,
+            buckets,
+            shared,
+            told: around.told,
+            families,
+            replay_bytes,
+        }))
+    }
+}
+
+fn site<'a>(
+    sites: &'a mut Vec<Site>,
+    route: &route::Params,
+    open: &IntGauge,
+    header_case: HeaderCase,
+) -> Result<&'a mut Site, BuildError> {
+    let position = match sites.iter().position(|site| site.target == route.upstream) {
+        Some(position) => position,
+        None => {
+            let upstream =
+                Upstream::new(&route.upstream, header_case, open.clone()).map_err(|source| {
+                    BuildError::Tls {
+                        authority: route.upstream.authority.to_string(),
+                        source,
+                    }
+                })?;
+            sites.push(Site {
+                target: route.upstream.clone(),
+                upstream: Arc::new(upstream),
+                bucket: None,
+                door: None,
+            });
+            sites.len() - 1
+        }
+    };
+    Ok(&mut sites[position])
+}
+
+/// What a route uses, and whether it was made for it.
+fn shared_or_own<T>(
+    share: Share,
+    shared: &mut Option<Arc<T>>,
+    make: impl FnOnce() -> Arc<T>,
+) -> (Arc<T>, bool) {
+    match (share, &shared) {
+        (Share::Own, _) => (make(), true),
+        (Share::Upstream, Some(existing)) => (Arc::clone(existing), false),
+        (Share::Upstream, None) => {
+            let made = make();
+            *shared = Some(Arc::clone(&made));
+            (made, true)
+        }
+    }
+}
+
+fn replay_gauges(params: &Params, registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let bytes = IntGauge::new(
+        "redrive_replay_bytes",
+        "Bytes of request bodies kept for a retry.",
+    )?;
+    let limit = IntGauge::new(
+        "redrive_replay_limit_bytes",
+        "The most bytes of request bodies that are kept.",
+    )?;
+    registry.register(Box::new(bytes.clone()))?;
+    registry.register(Box::new(limit.clone()))?;
+    limit.set(i64::try_from(params.replay.max_total).unwrap_or(i64::MAX));
+    Ok(bytes)
+}
+
+impl BucketGauges {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| {
+            let gauge = GaugeVec::new(Opts::new(name, help), &["route"])?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        Ok(Self {
+            tokens: gauge(
+                "redrive_retry_budget_tokens",
+                "Retries that the budget could pay for now.",
+            )?,
+            capacity: gauge(
+                "redrive_retry_budget_capacity_tokens",
+                "What the budget holds at most.",
+            )?,
+        })
+    }
+
+    fn of(&self, route: &route::Params) -> Gauge {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge; capacities are far below 2^52"
+        )]
+        let capacity = route.budget.capacity_milli as f64 / 1000.0;
+        self.capacity
+            .with_label_values(&[&route.name])
+            .set(capacity);
+        self.tokens.with_label_values(&[&route.name])
+    }
+}

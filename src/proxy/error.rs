@@ -1,0 +1,97 @@
+//! Every reason for which redrive answers in the upstream's place.
+//!
+//! One enum, so that status, RFC 9209 error type and outcome label stand side by side and none is forgotten.
+//! [`respond`](super::respond) turns it into an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::body::BoxError;
+use crate::retry::classify::{Fault, FaultKind};
+
+/// Why redrive answers in the upstream's place.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is malformed or ambiguous, and was not forwarded.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The request's transfer coding is not `chunked` alone.
+    #[error("transfer codings other than exactly \"chunked\" are not supported")]
+    TransferCoding,
+    /// CONNECT.
+    #[error("redrive is a reverse proxy and opens no tunnels")]
+    Connect,
+    /// The client's body failed while it was sent on.
+    #[error("the request's body is broken: {0}")]
+    ClientBody(Arc<BoxError>),
+    /// The request passed through redrive twice already.
+    #[error("the request came back to redrive: its upstream leads to itself")]
+    Loop,
+    /// No answer from the upstream.
+    #[error("the upstream gave no answer: {}", describe(.0.kind))]
+    NoAnswer(Fault),
+    /// The deadline passed.
+    #[error("the deadline passed after {waited:?}")]
+    Deadline {
+        /// Since the request's arrival.
+        waited: Duration,
+    },
+    /// Too many requests wait, or this one waited too long.
+    #[error("too many requests wait for the upstream")]
+    Shed {
+        /// When coming back may help.
+        retry_after: Duration,
+    },
+    /// A bug in redrive; the request may have reached the upstream.
+    #[error("redrive failed on this request")]
+    Internal,
+}
+
+impl Error {
+    /// The status that the client sees.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::ClientBody(_) => StatusCode::BAD_REQUEST,
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::NoAnswer(Fault {
+                kind: FaultKind::HeadTimeout | FaultKind::ConnectTimeout,
+                ..
+            })
+            | Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoAnswer(_) => StatusCode::BAD_GATEWAY,
+            Self::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The error type of `Proxy-Status` (RFC 9209 section 2.3).
+    pub fn proxy_status(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::TransferCoding | Self::Connect | Self::ClientBody(_) => {
+                "http_request_error"
+            }
+            Self::Loop => "proxy_loop_detected",
+            Self::NoAnswer(fault) => fault.kind.as_str(),
+            Self::Deadline { .. } => "http_response_timeout",
+            Self::Shed { .. } => "connection_limit_reached",
+            Self::Internal => "proxy_internal_error",
+        }
+    }
+}
+
+fn describe(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Refused => "it refuses connections",
+        FaultKind::Dns => "its name does not resolve",
+        FaultKind::Tls => "the TLS handshake failed",
+        FaultKind::ConnectTimeout => "no connection within the limit",
+        FaultKind::Closed => "it closed the connection before it answered",
+        FaultKind::StreamRefused => "it refused the stream",
+        FaultKind::Unreadable => "what it sent is not HTTP",
+        FaultKind::HeadTimeout => "it did not answer within the limit",
+    }
+}

@@ -1,0 +1,159 @@
+use http::Request;
+use proptest::prelude::*;
+
+use super::*;
+
+fn parts(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
+    let builder = Request::builder().uri(uri);
+    let builder = headers.iter().fold(builder, |builder, (name, value)| {
+        builder.header(*name, *value)
+    });
+    builder.body(()).unwrap().into_parts().0
+}
+
+fn outbound(authority: &Authority) -> Outbound<'_> {
+    Outbound {
+        host: Host::Upstream,
+        forwarded: Forwarded::Off,
+        authority,
+        base_path: "/prod",
+        client: IpAddr::from([127, 0, 0, 1]),
+    }
+}
+
+fn upstream() -> Authority {
+    Authority::from_static("abc.execute-api.eu-west-1.amazonaws.com")
+}
+
+#[test]
+fn the_base_path_comes_first_and_the_rest_is_not_touched() {
+    let target = outbound(&upstream())
+        .target(&"/a%2Fb//c?d=%20&e".parse().unwrap())
+        .unwrap();
+
+    assert_eq!(target, "/prod/a%2Fb//c?d=%20&e");
+}
+
+#[test]
+fn what_is_meant_for_one_hop_stays_here() {
+    let head = parts(
+        "/",
+        &[
+            ("host", "sidecar"),
+            ("connection", "keep-alive, X-Secret"),
+            ("x-secret", "1"),
+            ("keep-alive", "5"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("expect", "100-continue"),
+            ("x-kept", "1"),
+        ],
+    );
+
+    let headers = outbound(&upstream()).headers(&head);
+
+    let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    assert_eq!(names, ["host", "x-kept", "via"]);
+    assert_eq!(headers["host"], "abc.execute-api.eu-west-1.amazonaws.com");
+    assert_eq!(headers["via"], "1.1 redrive");
+}
+
+#[test]
+fn host_and_framing_cannot_be_nominated_away() {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        CONNECTION,
+        HeaderValue::from_static("host, content-length, close"),
+    );
+    headers.insert(HOST, HeaderValue::from_static("a"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("3"));
+
+    remove_hop_by_hop(&mut headers);
+
+    assert!(headers.contains_key(HOST) && headers.contains_key(CONTENT_LENGTH));
+}
+
+#[test]
+fn the_clients_own_host_is_kept_where_asked() {
+    let authority = upstream();
+    let outbound = Outbound {
+        host: Host::Client,
+        ..outbound(&authority)
+    };
+
+    assert_eq!(
+        outbound.headers(&parts("/", &[("host", "mine")]))["host"],
+        "mine"
+    );
+    assert_eq!(
+        outbound.headers(&parts("http://named/x", &[("host", "mine")]))["host"],
+        "named"
+    );
+}
+
+#[test]
+fn the_clients_address_is_told_where_asked() {
+    let authority = upstream();
+    let head = parts("/", &[("host", "mine"), ("x-forwarded-for", "10.0.0.1")]);
+
+    let x = Outbound {
+        forwarded: Forwarded::XForwardedFor,
+        ..outbound(&authority)
+    }
+    .headers(&head);
+    let standard = Outbound {
+        forwarded: Forwarded::Forwarded,
+        ..outbound(&authority)
+    }
+    .headers(&head);
+
+    let chain: Vec<_> = x.get_all("x-forwarded-for").iter().collect();
+    assert_eq!(chain, ["10.0.0.1", "127.0.0.1"]);
+    assert_eq!(x["x-forwarded-host"], "mine");
+    assert_eq!(
+        standard["forwarded"],
+        "for=127.0.0.1;proto=http;host=\"mine\""
+    );
+}
+
+#[test]
+fn cookies_of_several_fields_become_one() {
+    let head = parts("/", &[("cookie", "a=1"), ("cookie", "b=2")]);
+
+    let headers = outbound(&upstream()).headers(&head);
+
+    assert_eq!(
+        headers.get_all("cookie").iter().collect::<Vec<_>>(),
+        ["a=1; b=2"]
+    );
+}
+
+#[test]
+fn a_request_that_the_client_signed_is_known() {
+    assert!(is_signed(&parts(
+        "/",
+        &[("authorization", "AWS4-HMAC-SHA256 Credential=x")]
+    )));
+    assert!(is_signed(&parts("/?X-Amz-Signature=abc", &[])));
+    assert!(!is_signed(&parts("/", &[("authorization", "Bearer x")])));
+}
+
+proptest! {
+    #[test]
+    fn no_hop_by_hop_header_ever_passes(nominated in "[a-z-]{1,12}", others in prop::collection::vec("[a-z-]{1,12}", 0..8)) {
+        let mut headers = HeaderMap::new();
+        headers.append(CONNECTION, HeaderValue::try_from(&nominated).unwrap());
+        for name in others.iter().chain([&nominated]) {
+            if let Ok(name) = name.parse::<HeaderName>() {
+                headers.append(name, HeaderValue::from_static("x"));
+            }
+        }
+
+        remove_hop_by_hop(&mut headers);
+
+        let protected = ["host", "content-length"].contains(&nominated.as_str());
+        prop_assert!(protected || !headers.contains_key(nominated.as_str()));
+        prop_assert!(HOP_BY_HOP.iter().all(|name| !headers.contains_key(name)));
+    }
+}

@@ -1,0 +1,93 @@
+//! A route at work: its policy with the bucket, door, upstream and counters that it uses, some of them shared.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use prometheus::Gauge;
+
+use super::admit::Door;
+use super::deadline;
+use super::metrics::RouteMetrics;
+use super::notice::Notices;
+use super::upstream::{self, Upstream};
+use crate::clock;
+use crate::retry::Policy;
+use crate::retry::budget::{self, Budget};
+use crate::retry::classify::Class;
+
+/// A route at work.
+pub struct Lane {
+    /// Its place in the table; part of every cell's name.
+    pub index: usize,
+    /// Its name, for the log.
+    pub name: String,
+    /// Its time limits.
+    pub deadline: deadline::Params,
+    /// Its retry policy.
+    pub policy: Arc<Policy>,
+    /// The upstream's address and base path.
+    pub target: upstream::Params,
+    /// The upstream's connections.
+    pub upstream: Arc<Upstream>,
+    /// The bucket that pays for its retries.
+    pub bucket: Arc<Bucket>,
+    /// The door that its attempts go through.
+    pub door: Arc<Door>,
+    /// Its counters.
+    pub metrics: RouteMetrics,
+    /// What is told of it once a minute.
+    pub notices: Notices,
+}
+
+/// A retry budget that several tasks spend from.
+pub struct Bucket {
+    budget: Mutex<Budget>,
+    params: budget::Params,
+    tokens: Gauge,
+}
+
+impl Bucket {
+    /// A full bucket, shown in `tokens`.
+    pub fn new(params: budget::Params, tokens: Gauge, now: Instant) -> Self {
+        Self {
+            budget: Mutex::new(Budget::new(params, now)),
+            params,
+            tokens,
+        }
+    }
+
+    /// A first attempt earns its share of a retry.
+    pub fn earn(&self) {
+        self.with(|budget| budget.earn(clock::now()));
+    }
+
+    /// Whether a retry after this class could be paid now.
+    pub fn can_pay(&self, cause: Class) -> bool {
+        self.with(|budget| budget.can_pay(clock::now(), self.params.cost.of(cause)))
+    }
+
+    /// Pays for a retry after this class, if the bucket can.
+    pub fn try_spend(&self, cause: Class) -> bool {
+        self.with(|budget| budget.try_spend(clock::now(), self.params.cost.of(cause)))
+    }
+
+    /// The retry that was paid for succeeded.
+    pub fn refund(&self, cause: Class) {
+        self.with(|budget| budget.refund(self.params.cost.of(cause)));
+    }
+
+    /// Shows the level as it is now.
+    pub fn show(&self) {
+        let milli = self.with(|budget| budget.level_milli(clock::now()));
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge; levels are far below 2^52"
+        )]
+        self.tokens.set(milli as f64 / 1000.0);
+    }
+
+    /// Held for nanoseconds, and never across an await.
+    fn with<T>(&self, f: impl FnOnce(&mut Budget) -> T) -> T {
+        f(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,99 @@
+//! What all requests share: limits, memory, what was learned, and whether the process is about to end.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::headers::{Forwarded, Host, Outbound};
+use super::lane::Lane;
+use super::replay::Memory;
+use crate::retry::futility::Cells;
+
+/// What all requests share.
+pub struct Shared {
+    /// Nothing is retried, everything is counted.
+    pub bypass: bool,
+    /// The longest pause inside a body.
+    pub body_idle: Duration,
+    /// The memory for kept bodies.
+    pub memory: Arc<Memory>,
+    /// Whether and when the process ends.
+    pub drain: Drain,
+    host: Host,
+    forwarded: Forwarded,
+    cells: Mutex<Cells>,
+    rng: Mutex<fastrand::Rng>,
+}
+
+/// Whether a drain has begun, and when it cuts off what is left.
+#[derive(Clone, Debug)]
+pub struct Drain(watch::Receiver<Option<Instant>>);
+
+impl Shared {
+    /// Nothing learned yet. The generator is seeded by the process's own randomness and drawn from, never cloned.
+    pub fn new(
+        params: &super::Params,
+        body_idle: Duration,
+        memory: Arc<Memory>,
+        drain: Drain,
+    ) -> Self {
+        Self {
+            bypass: params.bypass,
+            body_idle,
+            memory,
+            drain,
+            host: params.host,
+            forwarded: params.forwarded,
+            cells: Mutex::new(Cells::new()),
+            rng: Mutex::new(fastrand::Rng::new()),
+        }
+    }
+
+    /// What shapes the head of a request on this lane.
+    pub fn outbound<'a>(&self, lane: &'a Lane, client: IpAddr) -> Outbound<'a> {
+        Outbound {
+            host: self.host,
+            forwarded: self.forwarded,
+            authority: &lane.target.authority,
+            base_path: &lane.target.base_path,
+            client,
+        }
+    }
+
+    /// Where retries were in vain; held for one question only.
+    pub fn cells(&self) -> MutexGuard<'_, Cells> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process's randomness; held for one draw only.
+    pub fn rng(&self) -> MutexGuard<'_, fastrand::Rng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drain {
+    /// A drain that begins when `ends` is given its end, and the sender for it.
+    pub fn new() -> (watch::Sender<Option<Instant>>, Self) {
+        let (ends, receiver) = watch::channel(None);
+        (ends, Self(receiver))
+    }
+
+    /// Whether what would happen at `moment` comes too late.
+    pub fn ends_before(&self, moment: Instant) -> bool {
+        self.0.borrow().is_some_and(|end| end <= moment)
+    }
+
+    /// Waits until a drain begins that ends before `moment`; for ever, if none does.
+    pub async fn cuts(&self, moment: Instant) {
+        let mut drain = self.0.clone();
+        if drain
+            .wait_for(|end| end.is_some_and(|end| end <= moment))
+            .await
+            .is_err()
+        {
+            std::future::pending::<()>().await; // the sender is gone: nobody will drain any more
+        }
+    }
+}
