@@ -18,6 +18,7 @@ mod shape;
 #[path = "tidy/source.rs"]
 mod source;
 
+use redrive::retry::Reason;
 use source::{Source, Tree};
 
 #[test]
@@ -67,14 +68,40 @@ fn no_tracked_text_knows_the_machine_it_was_written_on() {
 
 #[test]
 fn every_command_and_flag_in_the_readme_is_in_the_help() {
-    let text = fs::read_to_string(root().join("README.md")).expect("README.md stands at the root");
-    let uses = readme::uses(&text);
+    let uses = readme::uses(&readme_text());
     assert!(
         uses.iter().any(|used| used.command.is_some()),
         "the README names no command; is its form still `redrive NAME`?"
     );
 
     none(readme::faults(&uses, help));
+}
+
+#[test]
+fn every_metric_in_the_readme_is_registered_somewhere() {
+    let tree = real_tree();
+    let sources: Vec<&str> = tree.files().map(|file| file.text.as_str()).collect();
+
+    none(readme::metric_faults(&readme_text(), &sources));
+}
+
+#[test]
+fn every_reason_has_its_row_in_the_readme() {
+    let text = readme_text();
+    let missing = Reason::ALL
+        .iter()
+        .map(|reason| reason.as_str())
+        .filter(|word| !text.contains(&format!("\n| `{word}` | ")));
+
+    none(
+        missing
+            .map(|word| format!("README.md has no row for the reason `{word}`"))
+            .collect(),
+    );
+}
+
+fn readme_text() -> String {
+    fs::read_to_string(root().join("README.md")).expect("README.md stands at the root")
 }
 
 /// What `redrive [COMMAND] --help` prints.

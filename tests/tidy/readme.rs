@@ -3,7 +3,7 @@
 //! A use is `redrive NAME --flag` at the start of an inline code span or of a line in a code block (after a `$ `, a
 //! directory, or as `cargo run --release -- NAME`). Prose is not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One invocation that the README shows.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +57,22 @@ pub(crate) fn faults(uses: &[Use], help: impl Fn(Option<&str>) -> String) -> Vec
     faults.sort();
     faults.dedup();
     faults
+}
+
+/// Every metric that a text names and no source does. A metric's name stands in its source as a whole string.
+pub(crate) fn metric_faults(markdown: &str, sources: &[&str]) -> Vec<String> {
+    let words = markdown.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    // What ends in the separator is the start of a pattern.
+    let names: BTreeSet<&str> = words
+        .filter(|word| word.starts_with("redrive_") && !word.ends_with('_'))
+        .collect();
+    let unknown = names.into_iter().filter(|name| {
+        let literal = format!("\"{name}\"");
+        !sources.iter().any(|source| source.contains(&literal))
+    });
+    unknown
+        .map(|name| format!("README.md names the metric `{name}`, which nothing registers"))
+        .collect()
 }
 
 /// Reads a line as an invocation, if it is one.
@@ -178,6 +194,18 @@ mod tests {
                 "README.md names the command `fly`, which --help does not list",
                 "README.md names the command `swim`, which --help does not list",
             ],
+        );
+    }
+
+    #[test]
+    fn a_metric_that_nothing_registers_is_a_fault() {
+        let markdown = "| `redrive_a_total`, `redrive_b` | and ^redrive_(a|c)_total";
+
+        let found = metric_faults(markdown, &["new(\"redrive_a_total\")", "\"redrive_bytes\""]);
+
+        assert_eq!(
+            found,
+            ["README.md names the metric `redrive_b`, which nothing registers"]
         );
     }
 
