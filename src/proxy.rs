@@ -36,7 +36,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use prometheus::IntGauge;
 
-use self::account::Account;
+use self::account::{Account, Told};
 use self::admit::Permit;
 use self::attempt::Exchange;
 use self::body::{BoxError, ResponseBody};
@@ -47,7 +47,6 @@ use self::metrics::Families;
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
-use crate::telemetry::Requests;
 
 pub use self::build::{BuildError, Surroundings};
 
@@ -73,7 +72,7 @@ pub struct Proxy {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     shared: Shared,
-    told: Requests,
+    told: Told,
     families: Families,
     replay_bytes: IntGauge,
 }
@@ -122,8 +121,7 @@ impl Proxy {
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
-        let (response, permit) = exchange.run().await?;
-        Ok((response, Some(permit)))
+        exchange.run().await
     }
 
     fn refuse(

@@ -18,12 +18,22 @@ use super::metrics::RequestOutcome;
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified};
-use crate::telemetry::Requests;
+
+/// Which requests are logged (`log.requests`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Every one.
+    All,
+    /// Those that were retried, delayed, given up or refused.
+    Retried,
+    /// None.
+    None,
+}
 
 /// One request's account.
 pub struct Account {
     lane: Arc<Lane>,
-    told: Requests,
+    told: Told,
     in_flight: IntGauge,
     method: Method,
     /// When the request came.
@@ -44,7 +54,7 @@ pub struct Account {
 
 impl Account {
     /// Opens the account of a request that is not routed yet: it is the default route's until then.
-    pub fn open(lane: Arc<Lane>, told: Requests, in_flight: IntGauge, method: Method) -> Self {
+    pub fn open(lane: Arc<Lane>, told: Told, in_flight: IntGauge, method: Method) -> Self {
         in_flight.inc();
         Self {
             lane,
@@ -182,9 +192,9 @@ impl Account {
 
     fn is_told(&self) -> bool {
         match self.told {
-            Requests::All => true,
-            Requests::None => false,
-            Requests::Retried => {
+            Told::All => true,
+            Told::None => false,
+            Told::Retried => {
                 let refused = matches!(
                     self.outcome,
                     Some(RequestOutcome::Shed | RequestOutcome::Rejected)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 
+use super::account::Told;
 use super::admit::{Crowd, Door};
 use super::lane::{Bucket, Lane};
 use super::metrics::Families;
@@ -15,14 +16,13 @@ use super::shared::{Drain, Shared};
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
-use crate::telemetry::Requests;
 
 /// What the path needs from around it.
 pub struct Surroundings<'a> {
     /// Where metrics are registered.
     pub registry: &'a Registry,
     /// Which requests are logged.
-    pub told: Requests,
+    pub told: Told,
     /// The longest pause inside a body.
     pub body_idle: Duration,
     /// How header names are written to the upstream.
