@@ -103,7 +103,7 @@ fn retries_that_fail_stay_within_the_budget_while_others_succeed() {
 fn no_retry_starts_at_or_after_its_deadline() {
     for (upstream, load) in [
         (limited(0, 0), steady(2)),
-        (limited(200, 150), bursty(9)),
+        (limited(200, 100), bursty(10)),
         (
             Upstream::new(20, 10, Some(Duration::from_secs(9))),
             steady(4),

@@ -37,7 +37,7 @@ pub(crate) const BUDGET: budget::Params = budget::Params {
 
 /// `[retry]`, as it is by default.
 pub(crate) fn default_policy() -> Policy {
-    let count = |n| NonZeroU32::new(n).unwrap();
+    let count = |n| NonZeroU32::new(n).expect("a limit is not zero");
     Policy {
         on: Retriable {
             throttled: true,
@@ -106,7 +106,8 @@ impl Upstream {
 
     /// Whether it serves an attempt that arrives now.
     fn serves(&mut self, at: Duration) -> bool {
-        let elapsed = u64::try_from((at - self.filled_until).as_nanos()).unwrap();
+        let elapsed =
+            u64::try_from((at - self.filled_until).as_nanos()).expect("a run takes minutes");
         self.filled_until = at;
         self.level_nano = (self.level_nano + elapsed * self.per_second).min(self.capacity_nano);
         let served = self.level_nano >= TOKEN_NANO;
