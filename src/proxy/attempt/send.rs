@@ -24,6 +24,14 @@ pub(super) struct Attempted {
     pub(super) client_limit: bool,
 }
 
+/// An answer that was looked at.
+struct Looked {
+    outcome: Classified,
+    hint: Option<Hint>,
+    head: response::Parts,
+    body: Peeked<AnswerBody>,
+}
+
 impl Exchange<'_> {
     /// One attempt, from its turn to what it proves.
     pub(super) async fn attempt(&mut self, permit: Permit) -> Attempted {
@@ -52,33 +60,31 @@ impl Exchange<'_> {
             Err(fault) => Err(fault),
         };
         match answered {
-            Ok((outcome, hint, head, body)) => {
+            Ok(Looked {
+                outcome,
+                hint,
+                head,
+                body,
+            }) => {
                 tally.settle(outcome.class, metrics.attempts(outcome.class));
                 metrics.responses(head.status).inc();
                 self.account
                     .attempt(&outcome, Some(head.status), Some(&head.headers));
-                let last = Last::Answer(Box::new(Answer {
+                let answer = Answer {
                     head,
                     body,
                     permit: Some(permit),
-                }));
+                };
                 Attempted {
                     outcome,
                     hint,
-                    last,
+                    last: Last::Answer(Box::new(answer)),
                     client_limit: false,
                 }
             }
             Err(fault) => {
-                let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
-                let class = if self.replay.failure().is_some() {
-                    Class::Cancelled
-                } else {
-                    outcome.class
-                };
-                tally.settle(class, metrics.attempts(class));
-                self.account.attempt(&outcome, None, None);
                 let client_limit = is_clients && fault.kind == FaultKind::HeadTimeout;
+                let outcome = self.unanswered(fault, tally);
                 Attempted {
                     outcome,
                     hint: None,
@@ -89,20 +95,26 @@ impl Exchange<'_> {
         }
     }
 
+    /// An attempt without an answer; one that the client's own body broke is nobody's fault but the client's.
+    fn unanswered(&mut self, fault: Fault, tally: Tally) -> Classified {
+        let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
+        let is_clients = self.replay.failure().is_some();
+        let class = if is_clients {
+            Class::Cancelled
+        } else {
+            outcome.class
+        };
+        tally.settle(class, self.lane.metrics.attempts(class));
+        self.account.attempt(&outcome, None, None);
+        outcome
+    }
+
     /// Looks at an answer as far as its status asks for, and says what it proves.
     async fn look(
         &self,
         response: Response<AnswerBody>,
         elapsed: Duration,
-    ) -> Result<
-        (
-            Classified,
-            Option<Hint>,
-            response::Parts,
-            Peeked<AnswerBody>,
-        ),
-        Fault,
-    > {
+    ) -> Result<Looked, Fault> {
         let rules = &self.lane.policy.rules;
         let (head, body) = response.into_parts();
         let (body, seen) = if rules.wants_body(head.status, &head.headers) {
@@ -131,7 +143,12 @@ impl Exchange<'_> {
         if let Some(hint) = &reading.hint {
             metrics.hints(hint.source).inc();
         }
-        Ok((outcome, reading.hint, head, body))
+        Ok(Looked {
+            outcome,
+            hint: reading.hint,
+            head,
+            body,
+        })
     }
 
     /// The next attempt's request: the same head and the same bytes, but for its number.
