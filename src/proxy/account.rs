@@ -48,8 +48,8 @@ pub struct Account {
     status: Option<StatusCode>,
     /// Unknown until the answer is settled; a request that ends without is one whose client left.
     outcome: Option<RequestOutcome>,
-    /// Whether it backs off, so that a client that leaves now leaves a retry unmade.
-    pub backing_off: bool,
+    /// Whether a retry is due and waited for, so that a client that leaves now leaves it unmade.
+    pub owes_retry: bool,
 }
 
 impl Account {
@@ -69,7 +69,7 @@ impl Account {
             reason: None,
             status: None,
             outcome: None,
-            backing_off: false,
+            owes_retry: false,
         }
     }
 
@@ -122,7 +122,8 @@ impl Account {
         self.status = Some(status);
         self.outcome = Some(match self.last.map(|last| last.class) {
             Some(Class::Ok) if self.attempts > 1 => RequestOutcome::OkAfterRetry,
-            Some(Class::Ok) => RequestOutcome::Ok,
+            // Without an attempt redrive answered for itself, and well.
+            Some(Class::Ok) | None => RequestOutcome::Ok,
             Some(Class::Permanent) if status.is_client_error() => RequestOutcome::ClientError,
             _ => self.failed(),
         });
@@ -138,15 +139,12 @@ impl Account {
             | Error::ClientBody(_)
             | Error::Loop => RequestOutcome::Rejected,
             Error::Shed { .. } => RequestOutcome::Shed,
-            Error::Deadline { .. } => RequestOutcome::GaveUp,
+            Error::Deadline { .. } => {
+                self.reason.get_or_insert(Reason::Deadline);
+                RequestOutcome::GaveUp
+            }
             Error::NoAnswer(_) | Error::Internal => self.failed(),
         });
-    }
-
-    /// The answer is redrive's own, and good.
-    pub fn served(&mut self, status: StatusCode) {
-        self.status = Some(status);
-        self.outcome = Some(RequestOutcome::Ok);
     }
 
     /// The upstream broke the answer after its head had gone out.
@@ -211,7 +209,7 @@ impl Drop for Account {
         if self.outcome.is_none() && std::thread::panicking() {
             self.outcome = Some(RequestOutcome::UpstreamError);
         }
-        if self.outcome.is_none() && self.backing_off {
+        if self.outcome.is_none() && self.owes_retry {
             self.stop(Reason::ClientGone);
         }
         let outcome = self.outcome.unwrap_or(RequestOutcome::ClientGone);

@@ -75,8 +75,13 @@ impl<'a> Exchange<'a> {
                 return self.deliver(last);
             };
             self.replay.supersede();
-            last.end_turn();
-            match self.wait_and_pay(after, cause).await {
+            self.account.owes_retry = true;
+            let ready = match last.wait(&self.shared.memory) {
+                Ok(()) => self.wait_and_pay(after, cause).await,
+                Err(reason) => Err(reason),
+            };
+            self.account.owes_retry = false;
+            match ready {
                 Ok(admitted) => permit = admitted,
                 Err(reason) => {
                     self.account.stop(reason);
@@ -146,7 +151,6 @@ impl<'a> Exchange<'a> {
     /// Backs off, waits for its turn, and pays: in this order, so that a client that leaves meanwhile has cost nothing.
     async fn wait_and_pay(&mut self, after: Duration, cause: Class) -> Result<Permit, Reason> {
         let asked = clock::now();
-        self.account.backing_off = true;
         let rested = tokio::select! {
             had_room = self.lane.door.back_off(after) => if had_room { Ok(()) } else { Err(Reason::Memory) },
             () = self.shared.drain.cuts(asked + after) => Err(Reason::Shutdown),
@@ -154,7 +158,6 @@ impl<'a> Exchange<'a> {
         self.account.waited += clock::now().saturating_duration_since(asked);
         rested?;
         let permit = self.admit().await.map_err(|_| Reason::Deadline)?;
-        self.account.backing_off = false;
         if self.lane.bucket.try_spend(cause) {
             Ok(permit)
         } else {

@@ -23,7 +23,7 @@ use self::reader::Reader;
 use super::body::{BoxError, RequestBody};
 use crate::retry::Reason;
 
-pub use self::memory::Memory;
+pub use self::memory::{Kept, Memory};
 
 /// What is kept of request bodies (`[replay]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

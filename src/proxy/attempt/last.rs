@@ -1,5 +1,7 @@
 //! What would be delivered if the latest attempt were the end.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode, response};
 use http_body_util::BodyExt;
 
@@ -10,7 +12,9 @@ use crate::proxy::body::{Brisk, ResponseBody};
 use crate::proxy::error::Error;
 use crate::proxy::headers;
 use crate::proxy::peek::Peeked;
+use crate::proxy::replay::{Kept, Memory};
 use crate::proxy::upstream::AnswerBody;
+use crate::retry::Reason;
 use crate::retry::classify::{Classified, Fault, FaultKind, Ran};
 
 /// What would be delivered if the latest attempt were the end.
@@ -25,6 +29,8 @@ pub(super) struct Answer {
     pub(super) body: Peeked<AnswerBody>,
     /// Gone once a retry is due: who waits for another turn holds none.
     pub(super) permit: Option<Permit>,
+    /// Its place in the memory, while it waits.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Last {
@@ -35,11 +41,18 @@ impl Last {
         }
     }
 
-    /// A retry is due: the attempt's turn is over, and the next one is waited for like everybody else's.
-    pub(super) fn end_turn(&mut self) {
+    /// A retry is due: the attempt's turn is over, and the next one is waited for like everybody else's. What was read of
+    /// the answer is kept meanwhile, like a body.
+    ///
+    /// # Errors
+    /// [`Reason::Memory`] when the process keeps too much already.
+    pub(super) fn wait(&mut self, memory: &Arc<Memory>) -> Result<(), Reason> {
         if let Self::Answer(answer) = self {
+            let bytes = answer.body.held_bytes();
+            answer.kept = Some(memory.keep(bytes).ok_or(Reason::Memory)?);
             answer.permit = None;
         }
+        Ok(())
     }
 
     /// What is delivered after this attempt: its own end, but an older answer if this one provably did not run.
@@ -64,6 +77,7 @@ impl Exchange<'_> {
                     mut head,
                     body,
                     permit,
+                    ..
                 } = *answer;
                 headers::remove_hop_by_hop(&mut head.headers);
                 let body = Brisk::new(body, self.shared.body_idle).boxed_unsync();

@@ -74,6 +74,7 @@ impl Exchange<'_> {
                     head,
                     body,
                     permit: Some(permit),
+                    kept: None,
                 };
                 Attempted {
                     outcome,

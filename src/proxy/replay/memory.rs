@@ -12,6 +12,13 @@ pub struct Memory {
     used: AtomicUsize,
 }
 
+/// Bytes that are kept for as long as this lives.
+#[derive(Debug)]
+pub struct Kept {
+    memory: Arc<Memory>,
+    bytes: usize,
+}
+
 impl Memory {
     /// Nothing kept yet.
     pub fn new(params: Params) -> Arc<Self> {
@@ -24,6 +31,14 @@ impl Memory {
     /// How many bytes are kept now.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Keeps this many bytes, if the process may keep them.
+    pub fn keep(self: &Arc<Self>, bytes: usize) -> Option<Kept> {
+        self.reserve(bytes).then(|| Kept {
+            memory: Arc::clone(self),
+            bytes,
+        })
     }
 
     /// Takes this many bytes, if the process may keep them.
@@ -40,5 +55,11 @@ impl Memory {
     /// Gives this many bytes back.
     pub(super) fn release(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.memory.release(self.bytes);
     }
 }
