@@ -95,12 +95,14 @@ impl<'a> Exchange<'a> {
     }
 
     async fn admit(&mut self) -> Result<Permit, Error> {
+        if let Some(permit) = self.lane.door.try_admit() {
+            return Ok(permit);
+        }
         let asked = clock::now();
-        let admitted = self
-            .lane
-            .door
-            .admit(self.deadline.arrival, self.deadline.start_by)
-            .await;
+        let Deadline {
+            arrival, start_by, ..
+        } = self.deadline;
+        let admitted = self.lane.door.wait(arrival, start_by).await;
         self.account.waited += clock::now().saturating_duration_since(asked);
         admitted
     }
