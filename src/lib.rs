@@ -58,3 +58,7 @@ pub mod config;
 pub mod gateway;
 
 pub mod app;
+
+pub mod check;
+pub mod cli;
+pub mod health;
