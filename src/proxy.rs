@@ -122,8 +122,7 @@ impl Proxy {
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
-        let (response, permit) = exchange.run().await?;
-        Ok((response, Some(permit)))
+        exchange.run().await
     }
 
     fn refuse(

@@ -62,7 +62,8 @@ enum Last {
 struct Answer {
     head: response::Parts,
     body: Peeked<AnswerBody>,
-    permit: Permit,
+    /// Gone once another attempt is due: what backs off must not keep others, or its own retry, from their turn.
+    permit: Option<Permit>,
 }
 
 /// What the loop does next.
@@ -122,7 +123,7 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// When redrive has to answer itself: see [`Error`].
-    pub async fn run(mut self) -> Result<(Response<ResponseBody>, Permit), Error> {
+    pub async fn run(mut self) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
         let mut permit = self.admit().await?;
         self.lane.bucket.earn();
         let mut paid = None;
@@ -138,11 +139,12 @@ impl<'a> Exchange<'a> {
                 self.lane.bucket.refund(cause);
             }
             let next = self.judge(&attempted);
-            let last = attempted.last.instead_of(held.take(), &attempted.outcome);
+            let mut last = attempted.last.instead_of(held.take(), &attempted.outcome);
             let Next::Again(after, cause) = next else {
                 return self.deliver(last);
             };
             self.replay.supersede();
+            last.gives_way();
             match self.wait_and_pay(after, cause).await {
                 Ok(admitted) => permit = admitted,
                 Err(reason) => {
@@ -152,7 +154,7 @@ impl<'a> Exchange<'a> {
             }
             self.lane.metrics.retries(cause).inc();
             paid = Some(cause);
-            held = Some(last);
+            held = Some(last).filter(Last::is_whole);
         }
     }
 
@@ -199,6 +201,7 @@ impl<'a> Exchange<'a> {
                 metrics.responses(head.status).inc();
                 self.account
                     .attempt(&outcome, Some(head.status), Some(&head.headers));
+                let permit = Some(permit);
                 let last = Last::Answer(Box::new(Answer { head, body, permit }));
                 Attempted {
                     outcome,
@@ -347,7 +350,7 @@ impl<'a> Exchange<'a> {
         request
     }
 
-    fn deliver(self, last: Last) -> Result<(Response<ResponseBody>, Permit), Error> {
+    fn deliver(self, last: Last) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
         self.replay.forget();
         match last {
             Last::Answer(answer) => {
@@ -380,6 +383,21 @@ impl Last {
         match self {
             Self::Answer(answer) => Some(answer.head.status),
             Self::Fault(_) => None,
+        }
+    }
+
+    /// Another attempt is due: this one's turn is over.
+    fn gives_way(&mut self) {
+        if let Self::Answer(answer) = self {
+            answer.permit = None;
+        }
+    }
+
+    /// Whether nothing of it is still to come on a connection, which the next attempt may need.
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Answer(answer) => answer.body.is_whole(),
+            Self::Fault(_) => true,
         }
     }
 

@@ -68,6 +68,11 @@ where
         ))
     }
 
+    /// Whether all of it was read ahead.
+    pub fn is_whole(&self) -> bool {
+        self.rest.is_none()
+    }
+
     async fn fill(&mut self) -> Result<(), B::Error> {
         while self.ahead_bytes <= BODY_HEAD_BYTES_MAX as u64
             && let Some(rest) = &mut self.rest
