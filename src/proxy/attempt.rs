@@ -92,7 +92,7 @@ impl<'a> Exchange<'a> {
     {
         let (mut parts, body) = request.into_parts();
         let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
-        let subject = subject(lane, &mut parts);
+        let subject = subject(lane, &mut parts, shared.bypass);
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
         let outbound = shared.outbound(lane, client);
         let uri = outbound
@@ -158,7 +158,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    async fn admit(&mut self) -> Result<Permit, Error> {
+    /// Waits for a turn; where redrive is switched off, everybody has one.
+    async fn admit(&mut self) -> Result<Option<Permit>, Error> {
+        if self.shared.bypass {
+            return Ok(None);
+        }
         let asked = clock::now();
         let admitted = self
             .lane
@@ -166,11 +170,11 @@ impl<'a> Exchange<'a> {
             .admit(self.deadline.arrival, self.deadline.start_by)
             .await;
         self.account.waited += clock::now().saturating_duration_since(asked);
-        admitted
+        admitted.map(Some)
     }
 
     /// One attempt, from its turn to what it proves.
-    async fn attempt(&mut self, permit: Permit) -> Attempted {
+    async fn attempt(&mut self, permit: Option<Permit>) -> Attempted {
         let metrics = &self.lane.metrics;
         let started = clock::now();
         let (head, is_clients) = self.deadline.attempt(&self.lane.deadline, started);
@@ -201,7 +205,6 @@ impl<'a> Exchange<'a> {
                 metrics.responses(head.status).inc();
                 self.account
                     .attempt(&outcome, Some(head.status), Some(&head.headers));
-                let permit = Some(permit);
                 let last = Last::Answer(Box::new(Answer { head, body, permit }));
                 Attempted {
                     outcome,
@@ -319,7 +322,11 @@ impl<'a> Exchange<'a> {
     }
 
     /// Backs off, waits for its turn, and pays: in this order, so that a client that leaves meanwhile has cost nothing.
-    async fn wait_and_pay(&mut self, after: Duration, cause: Class) -> Result<Permit, Reason> {
+    async fn wait_and_pay(
+        &mut self,
+        after: Duration,
+        cause: Class,
+    ) -> Result<Option<Permit>, Reason> {
         let asked = clock::now();
         self.account.backing_off = true;
         let rested = tokio::select! {
@@ -410,14 +417,16 @@ impl Last {
     }
 }
 
-/// What the rules need to know, after reading what the client announces; a key is added where the policy says so.
-fn subject(lane: &Lane, parts: &mut request::Parts) -> Subject {
+/// What the rules need to know, after reading what the client announces; a key is added where the policy says so and
+/// redrive is not switched off.
+fn subject(lane: &Lane, parts: &mut request::Parts, bypass: bool) -> Subject {
     let caller = callers::read(&parts.headers).filter(|caller| caller.max.get() > 1);
     if let Some(caller) = &caller {
         lane.metrics.callers(caller.source).inc();
     }
     let keyless = !parts.headers.contains_key(IDEMPOTENCY_KEY);
-    if keyless && lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method) {
+    let adds = lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method);
+    if keyless && adds && !bypass {
         parts.headers.insert(IDEMPOTENCY_KEY, new_key());
     }
     Subject {
