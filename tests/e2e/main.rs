@@ -5,4 +5,12 @@
 mod answers;
 mod support;
 
+mod budget;
+mod deadlines;
+mod futility;
+mod giving_up;
+mod hints;
+mod metrics;
+mod policy;
+mod safety;
 mod throttles;
