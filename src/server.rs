@@ -222,12 +222,15 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
+        // The service's answers are dated already, or came without a date that is ours to give.
+        .auto_date_header(false)
         .half_close(params.half_close)
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
         .max_buf_size(params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN));
     builder
         .http2()
+        .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
     builder

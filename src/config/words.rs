@@ -3,10 +3,11 @@
 use super::layer::View;
 use crate::admin::Pages;
 use crate::pace::Mode;
+use crate::proxy::account::Told;
 use crate::proxy::headers::{Forwarded, Host};
 use crate::retry::classify::{Class, Integration, Proof, Ran};
 use crate::retry::{IdempotencyKey, UnsafeMethods};
-use crate::telemetry::{Format, Requests};
+use crate::telemetry::Format;
 
 /// Words and their variants. Every word that the table of keys admits for a key must stand here; a test builds each.
 pub(super) struct Words<T: 'static>(&'static [(&'static str, T)]);
@@ -70,10 +71,10 @@ pub(super) const PACE_MODE: Words<Mode> =
 pub(super) const LOG_FORMAT: Words<Format> =
     Words(&[("json", Format::Json), ("text", Format::Text)]);
 
-pub(super) const LOG_REQUESTS: Words<Requests> = Words(&[
-    ("all", Requests::All),
-    ("retried", Requests::Retried),
-    ("none", Requests::None),
+pub(super) const LOG_REQUESTS: Words<Told> = Words(&[
+    ("all", Told::All),
+    ("retried", Told::Retried),
+    ("none", Told::None),
 ]);
 
 pub(super) const CLASS: Words<Class> = Words(&[

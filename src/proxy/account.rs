@@ -18,12 +18,22 @@ use super::metrics::RequestOutcome;
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified};
-use crate::telemetry::Requests;
+
+/// Which requests are logged (`log.requests`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Every one.
+    All,
+    /// Those that were retried, delayed, given up or refused.
+    Retried,
+    /// None.
+    None,
+}
 
 /// One request's account.
 pub struct Account {
     lane: Arc<Lane>,
-    told: Requests,
+    told: Told,
     in_flight: IntGauge,
     method: Method,
     /// When the request came.
@@ -38,13 +48,13 @@ pub struct Account {
     status: Option<StatusCode>,
     /// Unknown until the answer is settled; a request that ends without is one whose client left.
     outcome: Option<RequestOutcome>,
-    /// Whether it backs off, so that a client that leaves now leaves a retry unmade.
-    pub backing_off: bool,
+    /// Whether a retry is due and waited for, so that a client that leaves now leaves it unmade.
+    pub owes_retry: bool,
 }
 
 impl Account {
     /// Opens the account of a request that is not routed yet: it is the default route's until then.
-    pub fn open(lane: Arc<Lane>, told: Requests, in_flight: IntGauge, method: Method) -> Self {
+    pub fn open(lane: Arc<Lane>, told: Told, in_flight: IntGauge, method: Method) -> Self {
         in_flight.inc();
         Self {
             lane,
@@ -59,7 +69,7 @@ impl Account {
             reason: None,
             status: None,
             outcome: None,
-            backing_off: false,
+            owes_retry: false,
         }
     }
 
@@ -112,7 +122,8 @@ impl Account {
         self.status = Some(status);
         self.outcome = Some(match self.last.map(|last| last.class) {
             Some(Class::Ok) if self.attempts > 1 => RequestOutcome::OkAfterRetry,
-            Some(Class::Ok) => RequestOutcome::Ok,
+            // Without an attempt redrive answered for itself, and well.
+            Some(Class::Ok) | None => RequestOutcome::Ok,
             Some(Class::Permanent) if status.is_client_error() => RequestOutcome::ClientError,
             _ => self.failed(),
         });
@@ -128,15 +139,12 @@ impl Account {
             | Error::ClientBody(_)
             | Error::Loop => RequestOutcome::Rejected,
             Error::Shed { .. } => RequestOutcome::Shed,
-            Error::Deadline { .. } => RequestOutcome::GaveUp,
+            Error::Deadline { .. } => {
+                self.reason.get_or_insert(Reason::Deadline);
+                RequestOutcome::GaveUp
+            }
             Error::NoAnswer(_) | Error::Internal => self.failed(),
         });
-    }
-
-    /// The answer is redrive's own, and good.
-    pub fn served(&mut self, status: StatusCode) {
-        self.status = Some(status);
-        self.outcome = Some(RequestOutcome::Ok);
     }
 
     /// The upstream broke the answer after its head had gone out.
@@ -182,9 +190,9 @@ impl Account {
 
     fn is_told(&self) -> bool {
         match self.told {
-            Requests::All => true,
-            Requests::None => false,
-            Requests::Retried => {
+            Told::All => true,
+            Told::None => false,
+            Told::Retried => {
                 let refused = matches!(
                     self.outcome,
                     Some(RequestOutcome::Shed | RequestOutcome::Rejected)
@@ -201,7 +209,7 @@ impl Drop for Account {
         if self.outcome.is_none() && std::thread::panicking() {
             self.outcome = Some(RequestOutcome::UpstreamError);
         }
-        if self.outcome.is_none() && self.backing_off {
+        if self.outcome.is_none() && self.owes_retry {
             self.stop(Reason::ClientGone);
         }
         let outcome = self.outcome.unwrap_or(RequestOutcome::ClientGone);

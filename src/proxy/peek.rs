@@ -58,14 +58,21 @@ where
             let room = BODY_HEAD_BYTES_MAX - bytes.len();
             bytes.extend_from_slice(&data[..data.len().min(room)]);
         }
+        let bytes = bytes.freeze();
         let complete = peeked.rest.is_none() && peeked.ahead_bytes == bytes.len() as u64;
-        Ok((
-            peeked,
-            BodyHead {
-                bytes: bytes.freeze(),
-                complete,
-            },
-        ))
+        if complete {
+            // The frames are slices of the connection's read buffer, which an answer that waits must not hold on to.
+            peeked.ahead.retain(Frame::is_trailers);
+            if !bytes.is_empty() {
+                peeked.ahead.push_front(Frame::data(bytes.clone()));
+            }
+        }
+        Ok((peeked, BodyHead { bytes, complete }))
+    }
+
+    /// How many bytes were read ahead and not taken yet.
+    pub fn held_bytes(&self) -> usize {
+        usize::try_from(self.ahead_bytes).unwrap_or(usize::MAX)
     }
 
     /// Whether all of it was read ahead.

@@ -255,14 +255,15 @@ async fn a_body_that_does_not_fit_beside_others_is_sent_once() {
     let mut first = Client::connect(sidecar.addr).await;
     first.send("POST", "/", &[], &[b'x'; 10_000]).await;
     sidecar.reaches("redrive_waiting_requests", &[], 1.0).await;
-    assert_eq!(sidecar.metric("redrive_replay_bytes").await, 10_000.0);
+    let kept = sidecar.metric("redrive_replay_bytes").await;
+    assert!((10_000.0..11_000.0).contains(&kept), "{kept}");
 
     let second = Client::post(sidecar.addr, "/", &[b'y'; 10_000]).await;
 
     assert_eq!(second.explained(), ("1", "memory", "no"));
     assert_eq!(upstream.seen()[1].body, [b'y'; 10_000]);
     assert_eq!(skipped(&sidecar, "memory").await, 1.0);
-    assert_eq!(sidecar.metric("redrive_replay_bytes").await, 10_000.0);
+    assert_eq!(sidecar.metric("redrive_replay_bytes").await, kept);
 }
 
 #[tokio::test]
