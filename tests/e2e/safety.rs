@@ -221,3 +221,14 @@ async fn a_connection_that_breaks_under_a_post_is_a_502_that_says_that_it_may_ha
         assert_eq!(upstream.count(), 1);
     }
 }
+
+#[tokio::test]
+async fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
+    let upstream = Upstream::answering([Reply::Cut, Reply::Bytes(throttled())]).await;
+    let sidecar = Sidecar::before(upstream.addr, "retry.max_attempts.throttled = 1").await;
+
+    let answer = Client::request(sidecar.addr, "PUT", "/", &[], b"twice").await;
+
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.explained(), ("2", "attempts", "maybe"));
+}
