@@ -78,6 +78,30 @@ async fn a_clients_own_limit_ends_retrying() {
 }
 
 #[tokio::test]
+async fn a_clients_own_limit_ends_looking_at_a_refusal_that_trickles() {
+    let whole = String::from_utf8(throttled()).unwrap();
+    let part = whole[..whole.len() - 5].to_owned().into_bytes();
+    let upstream = Upstream::answering([Reply::Bytes(part)]).await;
+    let sidecar = Sidecar::before(upstream.addr, "").await;
+    let mut patient = Client::connect(sidecar.addr).await;
+    let mut hurried = Client::connect(sidecar.addr).await;
+
+    patient.send("POST", "/", &[], b"once").await;
+    upstream.saw(1).await;
+    let limit = [("redrive-timeout", "100ms")];
+    hurried.send("POST", "/", &limit, b"once").await;
+
+    // The one that came later has its answer first. What came by then is passed on, and proves nothing.
+    let (first, head) = tokio::select! {
+        head = patient.head() => ("patient", head),
+        head = hurried.head() => ("hurried", head),
+    };
+    assert_eq!(first, "hurried");
+    assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+    assert!(head.contains("redrive-reason: unsafe\r\n"), "{head}");
+}
+
+#[tokio::test]
 async fn nothing_is_retried_past_the_total() {
     let upstream = Upstream::answering([Reply::Bytes(throttled())]).await;
     let toml = format!("deadline.total = \"400ms\"\n{MANY_QUICK}");

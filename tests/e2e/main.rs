@@ -2,6 +2,11 @@
 //!
 //! Real time with short waits; what a test waits for is an event (a request seen, a counter reached), never a guess.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so and where"
+)]
+
 mod answers;
 mod support;
 

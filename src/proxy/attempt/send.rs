@@ -123,7 +123,8 @@ impl Exchange<'_> {
                 kind: FaultKind::Closed,
                 sent: Sent::Perhaps,
             };
-            let (body, seen) = Peeked::read_ahead(body).await.map_err(broken)?;
+            let within = self.deadline.head_within(clock::now());
+            let (body, seen) = Peeked::read_ahead(body, within).await.map_err(broken)?;
             (body, Some(seen))
         } else {
             (Peeked::untouched(body), None)

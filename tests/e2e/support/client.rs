@@ -97,6 +97,15 @@ impl Client {
         let _sent_or_closed = self.stream.write_all(bytes).await;
     }
 
+    /// Reads the next answer's head alone.
+    pub(crate) async fn head(&mut self) -> String {
+        tokio::time::timeout(Duration::from_secs(30), read_head(&mut self.stream))
+            .await
+            .expect("a head in time")
+            .unwrap()
+            .expect("a head before the end")
+    }
+
     /// Reads the answer to a request with this method.
     pub(crate) async fn answer_to(&mut self, method: &str) -> Answer {
         tokio::time::timeout(Duration::from_secs(30), self.read_answer(method))
