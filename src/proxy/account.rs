@@ -17,7 +17,7 @@ use super::lane::Lane;
 use super::metrics::RequestOutcome;
 use crate::clock;
 use crate::retry::Reason;
-use crate::retry::classify::{Class, Classified};
+use crate::retry::classify::{Class, Classified, Ran};
 
 /// Which requests are logged (`log.requests`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Account {
     /// The attempts in words, for the log; one entry each, so bounded by `max_attempts`.
     history: String,
     last: Option<Classified>,
+    /// The most that any attempt may have done.
+    ran: Option<Ran>,
     reason: Option<Reason>,
     status: Option<StatusCode>,
     /// Unknown until the answer is settled; a request that ends without is one whose client left.
@@ -66,6 +68,7 @@ impl Account {
             attempts: 0,
             history: String::new(),
             last: None,
+            ran: None,
             reason: None,
             status: None,
             outcome: None,
@@ -87,6 +90,7 @@ impl Account {
     ) {
         self.attempts += 1;
         self.last = Some(*outcome);
+        self.ran = self.ran.max(Some(outcome.ran));
         let separator = if self.history.is_empty() { "" } else { ", " };
         let status = status.map_or_else(String::new, |status| format!(" {}", status.as_u16()));
         let id = headers.and_then(|headers| {
@@ -172,8 +176,8 @@ impl Account {
         if let Some(reason) = self.reason {
             headers.insert(REDRIVE_REASON, HeaderValue::from_static(reason.as_str()));
         }
-        if let Some(last) = self.last {
-            headers.insert(REDRIVE_RAN, HeaderValue::from_static(last.ran.as_str()));
+        if let Some(ran) = self.ran {
+            headers.insert(REDRIVE_RAN, HeaderValue::from_static(ran.as_str()));
         }
     }
 
@@ -228,7 +232,7 @@ impl Drop for Account {
                 history = self.history,
                 because = self.last.map(|last| last.because),
                 reason = self.reason.map(Reason::as_str),
-                ran = self.last.map(|last| last.ran.as_str()),
+                ran = self.ran.map(Ran::as_str),
                 waited_seconds = self.waited.as_secs_f64(),
                 duration_seconds = took.as_secs_f64(),
                 "request"

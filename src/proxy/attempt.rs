@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Response, Uri};
 
+use self::last::Last;
 use self::send::Attempted;
 use super::account::Account;
 use super::admit::Permit;
@@ -90,13 +91,17 @@ impl<'a> Exchange<'a> {
             }
             self.lane.metrics.retries(cause).inc();
             paid = Some(cause);
-            held = Some(last);
+            held = Some(last).filter(Last::is_whole);
         }
     }
 
-    async fn admit(&mut self) -> Result<Permit, Error> {
+    /// Waits for a turn; where redrive is switched off, everybody has one.
+    async fn admit(&mut self) -> Result<Option<Permit>, Error> {
+        if self.shared.bypass {
+            return Ok(None);
+        }
         if let Some(permit) = self.lane.door.try_admit() {
-            return Ok(permit);
+            return Ok(Some(permit));
         }
         let asked = clock::now();
         let Deadline {
@@ -104,7 +109,7 @@ impl<'a> Exchange<'a> {
         } = self.deadline;
         let admitted = self.lane.door.wait(arrival, start_by).await;
         self.account.waited += clock::now().saturating_duration_since(asked);
-        admitted
+        admitted.map(Some)
     }
 
     /// Asks what follows, and takes note of why nothing does.
@@ -151,7 +156,11 @@ impl<'a> Exchange<'a> {
     }
 
     /// Backs off, waits for its turn, and pays: in this order, so that a client that leaves meanwhile has cost nothing.
-    async fn wait_and_pay(&mut self, after: Duration, cause: Class) -> Result<Permit, Reason> {
+    async fn wait_and_pay(
+        &mut self,
+        after: Duration,
+        cause: Class,
+    ) -> Result<Option<Permit>, Reason> {
         let asked = clock::now();
         let rested = tokio::select! {
             had_room = self.lane.door.back_off(after) => if had_room { Ok(()) } else { Err(Reason::Memory) },

@@ -193,7 +193,7 @@ pub const REDRIVE_WAITED: HeaderName = HeaderName::from_static("redrive-waited")
 /// Why no (further) retry was made.
 pub const REDRIVE_REASON: HeaderName = HeaderName::from_static("redrive-reason");
 
-/// Whether the function may have run in the last attempt.
+/// Whether the function may have run in any of the attempts.
 pub const REDRIVE_RAN: HeaderName = HeaderName::from_static("redrive-ran");
 
 /// What makes a repeated request harmless (draft-ietf-httpapi-idempotency-key-header).

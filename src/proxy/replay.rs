@@ -77,10 +77,11 @@ impl Replay {
         let length = body.size_hint();
         let known =
             usize::try_from(length.exact().unwrap_or_else(|| length.lower())).unwrap_or(usize::MAX);
-        let (keeping, reserved) = if !wanted {
-            (Keeping::Unwanted, 0)
-        } else if known > memory.params.max_body {
+        // The length first, so that a policy that only pretends knows what it could not have kept.
+        let (keeping, reserved) = if known > memory.params.max_body {
             (Keeping::No(Reason::BodyTooLarge), 0)
+        } else if !wanted {
+            (Keeping::Unwanted, 0)
         } else if !memory.reserve(known) {
             (Keeping::No(Reason::Memory), 0)
         } else {

@@ -27,7 +27,7 @@ pub(super) enum Last {
 pub(super) struct Answer {
     pub(super) head: response::Parts,
     pub(super) body: Peeked<AnswerBody>,
-    /// Gone once a retry is due: who waits for another turn holds none.
+    /// Gone once a retry is due: who waits for another turn holds none. Nor is there one where redrive is switched off.
     pub(super) permit: Option<Permit>,
     /// Its place in the memory, while it waits.
     pub(super) kept: Option<Kept>,
@@ -53,6 +53,14 @@ impl Last {
             answer.permit = None;
         }
         Ok(())
+    }
+
+    /// Whether nothing of it is still to come on a connection, which the next attempt may need.
+    pub(super) fn is_whole(&self) -> bool {
+        match self {
+            Self::Answer(answer) => answer.body.is_whole(),
+            Self::Fault(_) => true,
+        }
     }
 
     /// What is delivered after this attempt: its own end, but an older answer if this one provably did not run.

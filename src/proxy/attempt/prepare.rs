@@ -38,7 +38,7 @@ impl<'a> Exchange<'a> {
     {
         let (mut parts, body) = request.into_parts();
         let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
-        let subject = subject(lane, &mut parts);
+        let subject = subject(lane, &mut parts, shared.bypass);
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
         let outbound = shared.outbound(lane, client);
         let uri = outbound
@@ -66,14 +66,16 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// What the rules need to know, after reading what the client announces; a key is added where the policy says so.
-fn subject(lane: &Lane, parts: &mut request::Parts) -> Subject {
+/// What the rules need to know, after reading what the client announces; a key is added where the policy says so and
+/// redrive is not switched off.
+fn subject(lane: &Lane, parts: &mut request::Parts, bypass: bool) -> Subject {
     let caller = callers::read(&parts.headers).filter(|caller| caller.max.get() > 1);
     if let Some(caller) = &caller {
         lane.metrics.callers(caller.source).inc();
     }
     let keyless = !parts.headers.contains_key(IDEMPOTENCY_KEY);
-    if keyless && lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method) {
+    let adds = lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method);
+    if keyless && adds && !bypass {
         parts.headers.insert(IDEMPOTENCY_KEY, new_key());
     }
     Subject {

@@ -34,7 +34,7 @@ struct Looked {
 
 impl Exchange<'_> {
     /// One attempt, from its turn to what it proves.
-    pub(super) async fn attempt(&mut self, permit: Permit) -> Attempted {
+    pub(super) async fn attempt(&mut self, permit: Option<Permit>) -> Attempted {
         let metrics = &self.lane.metrics;
         let started = clock::now();
         let (head, is_clients) = self.deadline.attempt(&self.lane.deadline, started);
@@ -68,7 +68,7 @@ impl Exchange<'_> {
                 let answer = Answer {
                     head,
                     body,
-                    permit: Some(permit),
+                    permit,
                     kept: None,
                 };
                 Attempted {
@@ -127,7 +127,8 @@ impl Exchange<'_> {
                 kind: FaultKind::Closed,
                 sent: Sent::Perhaps,
             };
-            let (body, seen) = Peeked::read_ahead(body).await.map_err(broken)?;
+            let within = self.deadline.head_within(clock::now());
+            let (body, seen) = Peeked::read_ahead(body, within).await.map_err(broken)?;
             (body, Some(seen))
         } else {
             (Peeked::untouched(body), None)

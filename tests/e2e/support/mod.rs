@@ -5,6 +5,6 @@ mod message;
 mod sidecar;
 mod upstream;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Answer, Client};
 pub(crate) use sidecar::Sidecar;
 pub(crate) use upstream::{Reply, Upstream};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -44,7 +44,7 @@ pub(crate) struct Upstream {
     pub(crate) addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     count: watch::Receiver<usize>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 struct Recorder {
@@ -84,7 +84,7 @@ impl Upstream {
             addr,
             seen,
             count,
-            _tasks: tasks,
+            tasks,
         }
     }
 
@@ -96,6 +96,15 @@ impl Upstream {
     /// How many requests came so far.
     pub(crate) fn count(&self) -> usize {
         *self.count.borrow()
+    }
+
+    /// Goes away: from now on connections are refused, for as long as what this returns holds the port.
+    pub(crate) async fn leaves(mut self) -> TcpSocket {
+        self.tasks.shutdown().await;
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind(self.addr).unwrap();
+        port
     }
 
     /// Waits until this many requests have come.
