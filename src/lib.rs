@@ -50,6 +50,7 @@ pub mod pace;
 pub mod retry;
 
 pub mod clock;
+pub mod tcp;
 
 pub mod admin;
 pub mod telemetry;
