@@ -1,6 +1,6 @@
 //! The path of a request, on one screen.
 //!
-//! [`Proxy::walk`] is the whole of it: **screen** what may not be forwarded, find the **route**, and let the
+//! `Proxy::walk` is the whole of it: **screen** what may not be forwarded, find the **route**, and let the
 //! [`attempt`] loop send, classify, ask and wait until there is something to deliver. Around it, whatever happens, the
 //! request's [`account`] is told once, and errors become answers in one place.
 
@@ -34,20 +34,18 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
-use prometheus::IntGauge;
 
-use self::account::Account;
+use self::account::{Account, Told};
 use self::admit::Permit;
 use self::attempt::Exchange;
 use self::body::{BoxError, ResponseBody};
 use self::ending::Ending;
 use self::error::Error;
 use self::lane::{Bucket, Lane};
-use self::metrics::{Families, RequestOutcome};
+use self::metrics::{Gauges, RequestOutcome};
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
-use crate::telemetry::Requests;
 
 pub use self::build::{BuildError, Surroundings};
 
@@ -73,9 +71,8 @@ pub struct Proxy {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     shared: Shared,
-    told: Requests,
-    families: Families,
-    replay_bytes: IntGauge,
+    told: Told,
+    gauges: Gauges,
 }
 
 impl Proxy {
@@ -86,7 +83,7 @@ impl Proxy {
         B::Error: Into<BoxError>,
     {
         let (method, version) = (request.method().clone(), request.version());
-        let in_flight = self.families.in_flight.clone();
+        let in_flight = self.gauges.in_flight.clone();
         let mut account = Account::open(
             Arc::clone(&self.default),
             self.told,
@@ -94,7 +91,10 @@ impl Proxy {
             method.clone(),
         );
         let (mut response, permit) = match self.walk(request, client, &mut account).await {
-            Ok(answered) => answered,
+            Ok((response, permit)) => {
+                account.answered(response.status());
+                (response, permit)
+            }
             Err(error) => (self.refuse(&error, version, &mut account), None),
         };
         account.explain(response.headers_mut());
@@ -114,16 +114,12 @@ impl Proxy {
         B::Error: Into<BoxError>,
     {
         if screen(&request)? == Screened::Options {
-            let response = respond::options();
-            account.served(response.status());
-            return Ok((response, None));
+            return Ok((respond::options(), None));
         }
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
-        let (response, permit) = exchange.run().await?;
-        account.answered(response.status());
-        Ok((response, Some(permit)))
+        exchange.run().await
     }
 
     fn refuse(
@@ -152,17 +148,18 @@ impl Proxy {
     /// Brings the gauges that are only looked at up to date.
     pub fn show(&self) {
         self.buckets.iter().for_each(|bucket| bucket.show());
-        self.replay_bytes
+        self.gauges
+            .replay_bytes
             .set(i64::try_from(self.shared.memory.used()).unwrap_or(i64::MAX));
         let futile = self.shared.cells().futile_count(crate::clock::now());
-        self.families
+        self.gauges
             .futile_cells
             .set(i64::try_from(futile).unwrap_or(i64::MAX));
     }
 
     /// How many requests have no end yet.
     pub fn in_flight(&self) -> i64 {
-        self.families.in_flight.get()
+        self.gauges.in_flight.get()
     }
 
     /// Tells the operator once a minute what happened, if it did. Never returns.

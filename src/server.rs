@@ -2,12 +2,13 @@
 //!
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
-//! takes longer than `client.header_timeout`, or when the server stops; see [`watch`] for the first two, and for clients
-//! that hang up. What is no request at all is refused by hyper, in the words of [`refusal`].
+//! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
+//! clients that hang up. What is no request at all is refused by hyper, in the words of `server/refusal.rs`.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
-//! runs out of file descriptors, accepting pauses for [`ACCEPT_PAUSE`] and goes on.
+//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on.
 
+mod activity;
 mod refusal;
 mod watch;
 
@@ -33,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use self::watch::{Activity, Counted, Watched};
+use self::activity::Activity;
+use self::watch::{Counted, Watched};
 use crate::tcp::SharedTcp;
 
 /// What clients may do (`listen`, `[client]`).
@@ -244,12 +246,15 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
+        // The service's answers are dated already, or came without a date that is ours to give.
+        .auto_date_header(false)
         .half_close(params.half_close)
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
         .max_buf_size(params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN));
     builder
         .http2()
+        .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
     builder

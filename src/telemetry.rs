@@ -5,13 +5,15 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::proxy::account::Told;
+
 /// How redrive logs (`[log]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
     /// The form of a line.
     pub format: Format,
     /// Which requests are told.
-    pub requests: Requests,
+    pub requests: Told,
 }
 
 /// The form of a log line (`log.format`).
@@ -21,17 +23,6 @@ pub enum Format {
     Json,
     /// For people.
     Text,
-}
-
-/// Which requests are logged (`log.requests`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requests {
-    /// Every one.
-    All,
-    /// Those that were retried, delayed, given up or refused.
-    Retried,
-    /// None.
-    None,
 }
 
 /// Sets up the process's log. A second call changes nothing: whoever came first decides.

@@ -88,6 +88,16 @@ fn a_clock_that_goes_back_lets_nobody_pass_early() {
 }
 
 #[test]
+fn an_asker_that_is_behind_gets_what_is_there_now() {
+    let start = clock::now();
+    let known = KnownLimit::new(limit(10, 2), start);
+
+    assert_eq!(known.check(start + Duration::from_secs(1)), Ok(()));
+    assert_eq!(known.check(start), Ok(()));
+    assert!(known.check(start).is_err());
+}
+
+#[test]
 fn the_largest_and_the_smallest_limits_are_kept_without_overflow() {
     let start = clock::now();
     let century = start + Duration::from_secs(100 * 365 * 24 * 3_600);

@@ -17,13 +17,23 @@ use super::lane::Lane;
 use super::metrics::RequestOutcome;
 use crate::clock;
 use crate::retry::Reason;
-use crate::retry::classify::{Class, Classified};
-use crate::telemetry::Requests;
+use crate::retry::classify::{Class, Classified, Ran};
+
+/// Which requests are logged (`log.requests`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Every one.
+    All,
+    /// Those that were retried, delayed, given up or refused.
+    Retried,
+    /// None.
+    None,
+}
 
 /// One request's account.
 pub struct Account {
     lane: Arc<Lane>,
-    told: Requests,
+    told: Told,
     in_flight: IntGauge,
     method: Method,
     /// When the request came.
@@ -34,17 +44,19 @@ pub struct Account {
     /// The attempts in words, for the log; one entry each, so bounded by `max_attempts`.
     history: String,
     last: Option<Classified>,
+    /// The most that any attempt may have done.
+    ran: Option<Ran>,
     reason: Option<Reason>,
     status: Option<StatusCode>,
     /// Unknown until the answer is settled; a request that ends without is one whose client left.
     outcome: Option<RequestOutcome>,
-    /// Whether it backs off, so that a client that leaves now leaves a retry unmade.
-    pub backing_off: bool,
+    /// Whether a retry is due and waited for, so that a client that leaves now leaves it unmade.
+    pub owes_retry: bool,
 }
 
 impl Account {
     /// Opens the account of a request that is not routed yet: it is the default route's until then.
-    pub fn open(lane: Arc<Lane>, told: Requests, in_flight: IntGauge, method: Method) -> Self {
+    pub fn open(lane: Arc<Lane>, told: Told, in_flight: IntGauge, method: Method) -> Self {
         in_flight.inc();
         Self {
             lane,
@@ -56,10 +68,11 @@ impl Account {
             attempts: 0,
             history: String::new(),
             last: None,
+            ran: None,
             reason: None,
             status: None,
             outcome: None,
-            backing_off: false,
+            owes_retry: false,
         }
     }
 
@@ -77,6 +90,7 @@ impl Account {
     ) {
         self.attempts += 1;
         self.last = Some(*outcome);
+        self.ran = self.ran.max(Some(outcome.ran));
         let separator = if self.history.is_empty() { "" } else { ", " };
         let status = status.map_or_else(String::new, |status| format!(" {}", status.as_u16()));
         let id = headers.and_then(|headers| {
@@ -112,7 +126,8 @@ impl Account {
         self.status = Some(status);
         self.outcome = Some(match self.last.map(|last| last.class) {
             Some(Class::Ok) if self.attempts > 1 => RequestOutcome::OkAfterRetry,
-            Some(Class::Ok) => RequestOutcome::Ok,
+            // Without an attempt redrive answered for itself, and well.
+            Some(Class::Ok) | None => RequestOutcome::Ok,
             Some(Class::Permanent) if status.is_client_error() => RequestOutcome::ClientError,
             _ => self.failed(),
         });
@@ -124,15 +139,12 @@ impl Account {
         self.outcome = Some(match error {
             error if error.is_clients() => RequestOutcome::Rejected,
             Error::Shed { .. } => RequestOutcome::Shed,
-            Error::Deadline { .. } => RequestOutcome::GaveUp,
+            Error::Deadline { .. } => {
+                self.reason.get_or_insert(Reason::Deadline);
+                RequestOutcome::GaveUp
+            }
             _ => self.failed(),
         });
-    }
-
-    /// The answer is redrive's own, and good.
-    pub fn served(&mut self, status: StatusCode) {
-        self.status = Some(status);
-        self.outcome = Some(RequestOutcome::Ok);
     }
 
     /// The upstream broke the answer after its head had gone out.
@@ -160,8 +172,8 @@ impl Account {
         if let Some(reason) = self.reason {
             headers.insert(REDRIVE_REASON, HeaderValue::from_static(reason.as_str()));
         }
-        if let Some(last) = self.last {
-            headers.insert(REDRIVE_RAN, HeaderValue::from_static(last.ran.as_str()));
+        if let Some(ran) = self.ran {
+            headers.insert(REDRIVE_RAN, HeaderValue::from_static(ran.as_str()));
         }
     }
 
@@ -178,9 +190,9 @@ impl Account {
 
     fn is_told(&self) -> bool {
         match self.told {
-            Requests::All => true,
-            Requests::None => false,
-            Requests::Retried => {
+            Told::All => true,
+            Told::None => false,
+            Told::Retried => {
                 let refused = matches!(
                     self.outcome,
                     Some(RequestOutcome::Shed | RequestOutcome::Rejected)
@@ -197,7 +209,7 @@ impl Drop for Account {
         if self.outcome.is_none() && std::thread::panicking() {
             self.outcome = Some(RequestOutcome::UpstreamError);
         }
-        if self.outcome.is_none() && self.backing_off {
+        if self.outcome.is_none() && self.owes_retry {
             self.stop(Reason::ClientGone);
         }
         let outcome = self.outcome.unwrap_or(RequestOutcome::ClientGone);
@@ -216,7 +228,7 @@ impl Drop for Account {
                 history = self.history,
                 because = self.last.map(|last| last.because),
                 reason = self.reason.map(Reason::as_str),
-                ran = self.last.map(|last| last.ran.as_str()),
+                ran = self.ran.map(Ran::as_str),
                 waited_seconds = self.waited.as_secs_f64(),
                 duration_seconds = took.as_secs_f64(),
                 "request"

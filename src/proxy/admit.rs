@@ -76,19 +76,21 @@ impl Door {
         }
     }
 
+    /// This attempt's turn, if it need not wait for it.
+    pub fn try_admit(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let is_free = |limit: &KnownLimit| limit.check(clock::now()).is_ok();
+        self.limit
+            .as_ref()
+            .is_none_or(is_free)
+            .then_some(Permit(permit))
+    }
+
     /// Waits for this attempt's turn, until `start_by` at the latest.
     ///
     /// # Errors
     /// [`Error::Shed`] when too many wait or `pace.max_wait` passed, [`Error::Deadline`] when `start_by` did.
-    pub async fn admit(&self, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
-            && self
-                .limit
-                .as_ref()
-                .is_none_or(|limit| limit.check(clock::now()).is_ok())
-        {
-            return Ok(Permit(permit));
-        }
+    pub async fn wait(&self, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
         let shed = Error::Shed {
             retry_after: SHED_RETRY_AFTER,
         };
@@ -139,6 +141,13 @@ mod tests {
     use super::*;
     use crate::pace::Mode;
 
+    async fn admit(door: &Door, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
+        match door.try_admit() {
+            Some(permit) => Ok(permit),
+            None => door.wait(arrival, start_by).await,
+        }
+    }
+
     fn door(max_in_flight: usize, max_waiting: usize) -> (Door, IntGauge) {
         let gauge = IntGauge::new("waiting", "waiting").unwrap();
         let params = Params {
@@ -163,12 +172,11 @@ mod tests {
     async fn who_finds_a_permit_goes_at_once_and_who_finds_none_waits_for_one() {
         let (door, gauge) = door(1, 10);
         let now = clock::now();
-        let first = door
-            .admit(now, now + Duration::from_secs(30))
+        let first = admit(&door, now, now + Duration::from_secs(30))
             .await
             .unwrap();
 
-        let second = door.admit(now, now + Duration::from_secs(30));
+        let second = admit(&door, now, now + Duration::from_secs(30));
         let (second, ()) = tokio::join!(second, async {
             tokio::task::yield_now().await;
             assert_eq!(gauge.get(), 1);
@@ -183,15 +191,12 @@ mod tests {
     async fn a_wait_ends_at_its_limit_or_at_the_deadline_whichever_comes_first() {
         let (door, _) = door(1, 10);
         let now = clock::now();
-        let _held = door
-            .admit(now, now + Duration::from_secs(30))
+        let _held = admit(&door, now, now + Duration::from_secs(30))
             .await
             .unwrap();
 
-        let patient = door.admit(now, now + Duration::from_secs(30)).await;
-        let hurried = door
-            .admit(clock::now(), clock::now() + Duration::from_secs(2))
-            .await;
+        let patient = admit(&door, now, now + Duration::from_secs(30)).await;
+        let hurried = admit(&door, clock::now(), clock::now() + Duration::from_secs(2)).await;
 
         assert!(matches!(patient, Err(Error::Shed { .. })));
         assert!(matches!(hurried, Err(Error::Deadline { .. })));
@@ -201,12 +206,11 @@ mod tests {
     async fn one_more_than_may_wait_is_shed_at_once() {
         let (door, _) = door(1, 0);
         let now = clock::now();
-        let _held = door
-            .admit(now, now + Duration::from_secs(30))
+        let _held = admit(&door, now, now + Duration::from_secs(30))
             .await
             .unwrap();
 
-        let shed = door.admit(now, now + Duration::from_secs(30)).await;
+        let shed = admit(&door, now, now + Duration::from_secs(30)).await;
 
         assert!(matches!(shed, Err(Error::Shed { .. })));
         assert_eq!(clock::now(), now, "no time passed");
@@ -216,20 +220,23 @@ mod tests {
     async fn who_leaves_while_waiting_gives_its_place_back() {
         let (door, gauge) = door(1, 1);
         let now = clock::now();
-        let held = door
-            .admit(now, now + Duration::from_secs(30))
+        let held = admit(&door, now, now + Duration::from_secs(30))
             .await
             .unwrap();
 
         let left = tokio::time::timeout(
             Duration::from_secs(1),
-            door.admit(now, now + Duration::from_secs(30)),
+            admit(&door, now, now + Duration::from_secs(30)),
         )
         .await;
         drop(held);
 
         assert!(left.is_err());
         assert_eq!(gauge.get(), 0);
-        assert!(door.admit(now, now + Duration::from_secs(30)).await.is_ok());
+        assert!(
+            admit(&door, now, now + Duration::from_secs(30))
+                .await
+                .is_ok()
+        );
     }
 }

@@ -5,33 +5,28 @@
 //! after it provably did not run, for anything else would be a lie. Dropping the future at any point stops everything:
 //! the wait, the attempt and its connection, the kept body; and an unpaid retry stays unpaid.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+mod last;
+mod prepare;
+mod send;
+
 use std::time::Duration;
 
-use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, request,
-    response,
-};
-use http_body::Body;
-use http_body_util::BodyExt;
+use http::{Extensions, HeaderMap, Method, Response, Uri};
 
+use self::last::Last;
+use self::send::Attempted;
 use super::account::Account;
 use super::admit::Permit;
-use super::body::{BoxError, Brisk, RequestBody, ResponseBody};
+use super::body::ResponseBody;
 use super::deadline::Deadline;
 use super::error::Error;
-use super::headers::{self, IDEMPOTENCY_KEY, Outbound, REDRIVE_ATTEMPT};
 use super::lane::Lane;
-use super::peek::{BodyHead, Peeked};
 use super::replay::Replay;
 use super::shared::Shared;
-use super::upstream::{AnswerBody, Limits, Tally, Trust};
 use crate::clock;
-use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Ran};
+use crate::retry::classify::Class;
 use crate::retry::futility::{Cell, shows_open};
-use crate::retry::hint::{self, Hint};
-use crate::retry::{Circumstances, IdempotencyKey, Reason, Session, Subject, Verdict, callers};
+use crate::retry::{Circumstances, Reason, Session, Verdict};
 
 /// One request on its way: what every attempt shares.
 pub struct Exchange<'a> {
@@ -49,27 +44,6 @@ pub struct Exchange<'a> {
     extensions: Extensions,
 }
 
-/// One attempt's end.
-struct Attempted {
-    outcome: Classified,
-    hint: Option<Hint>,
-    last: Last,
-    /// The client's own limit cut it short.
-    client_limit: bool,
-}
-
-/// What would be delivered if this were the end.
-enum Last {
-    Answer(Box<Answer>),
-    Fault(Fault),
-}
-
-struct Answer {
-    head: response::Parts,
-    body: Peeked<AnswerBody>,
-    permit: Permit,
-}
-
 /// What the loop does next.
 enum Next {
     /// Deliver what there is.
@@ -79,56 +53,11 @@ enum Next {
 }
 
 impl<'a> Exchange<'a> {
-    /// Prepares a request for its attempts: fixes its head, and decides whether its body is kept.
-    ///
-    /// # Errors
-    /// When its target cannot be joined to the upstream's base path.
-    pub fn new<B>(
-        shared: &'a Shared,
-        lane: &'a Lane,
-        account: &'a mut Account,
-        request: Request<B>,
-        client: IpAddr,
-    ) -> Result<Self, Error>
-    where
-        B: Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let (mut parts, body) = request.into_parts();
-        let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
-        let subject = subject(lane, &mut parts);
-        let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
-        let outbound = shared.outbound(lane, client);
-        let uri = outbound
-            .target(&parts.uri)
-            .map_err(|_| Error::Malformed("the target is no path"))?;
-        let headers = outbound.headers(&parts);
-        note_broken_signature(lane, &outbound, &parts, &headers);
-        let session = Session::new(Arc::clone(&lane.policy), subject, deadline.start_by);
-        let body = Brisk::new(body, shared.body_idle).boxed_unsync();
-        let keep = session.keeps_body() && !shared.bypass;
-        let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
-        let (method, extensions) = (parts.method, parts.extensions);
-        Ok(Self {
-            shared,
-            lane,
-            account,
-            deadline,
-            session,
-            cell,
-            replay,
-            method,
-            uri,
-            headers,
-            extensions,
-        })
-    }
-
     /// Sends the request until there is something to deliver.
     ///
     /// # Errors
     /// When redrive has to answer itself: see [`Error`].
-    pub async fn run(mut self) -> Result<(Response<ResponseBody>, Permit), Error> {
+    pub async fn run(mut self) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
         let mut permit = self.admit().await?;
         self.lane.bucket.earn();
         let mut paid = None;
@@ -144,12 +73,18 @@ impl<'a> Exchange<'a> {
                 self.lane.bucket.refund(cause);
             }
             let next = self.judge(&attempted);
-            let last = attempted.last.instead_of(held.take(), &attempted.outcome);
+            let mut last = attempted.last.instead_of(held.take(), &attempted.outcome);
             let Next::Again(after, cause) = next else {
                 return self.deliver(last);
             };
             self.replay.supersede();
-            match self.wait_and_pay(after, cause).await {
+            self.account.owes_retry = true;
+            let ready = match last.wait(&self.shared.memory) {
+                Ok(()) => self.wait_and_pay(after, cause).await,
+                Err(reason) => Err(reason),
+            };
+            self.account.owes_retry = false;
+            match ready {
                 Ok(admitted) => permit = admitted,
                 Err(reason) => {
                     self.account.stop(reason);
@@ -158,124 +93,25 @@ impl<'a> Exchange<'a> {
             }
             self.lane.metrics.retries(cause).inc();
             paid = Some(cause);
-            held = Some(last);
+            held = Some(last).filter(Last::is_whole);
         }
     }
 
-    async fn admit(&mut self) -> Result<Permit, Error> {
+    /// Waits for a turn; where redrive is switched off, everybody has one.
+    async fn admit(&mut self) -> Result<Option<Permit>, Error> {
+        if self.shared.bypass {
+            return Ok(None);
+        }
+        if let Some(permit) = self.lane.door.try_admit() {
+            return Ok(Some(permit));
+        }
         let asked = clock::now();
-        let admitted = self
-            .lane
-            .door
-            .admit(self.deadline.arrival, self.deadline.start_by)
-            .await;
+        let Deadline {
+            arrival, start_by, ..
+        } = self.deadline;
+        let admitted = self.lane.door.wait(arrival, start_by).await;
         self.account.waited += clock::now().saturating_duration_since(asked);
-        admitted
-    }
-
-    /// One attempt, from its turn to what it proves.
-    async fn attempt(&mut self, permit: Permit) -> Attempted {
-        let metrics = &self.lane.metrics;
-        let started = clock::now();
-        let (head, is_clients) = self.deadline.attempt(&self.lane.deadline, started);
-        let limits = Limits {
-            connect: self.lane.deadline.connect,
-            head,
-        };
-        let trust = if self.session.survives_a_break() {
-            Trust::Any
-        } else {
-            Trust::Settled
-        };
-        let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
-        let sent = self
-            .lane
-            .upstream
-            .send(self.request(), trust, &tally, limits)
-            .await;
-        let elapsed = clock::now().saturating_duration_since(started);
-        metrics.attempt_duration.observe(elapsed.as_secs_f64());
-        let answered = match sent {
-            Ok(response) => self.look(response, elapsed).await,
-            Err(fault) => Err(fault),
-        };
-        match answered {
-            Ok((outcome, hint, head, body)) => {
-                tally.settle(outcome.class, metrics.attempts(outcome.class));
-                metrics.responses(head.status).inc();
-                self.account
-                    .attempt(&outcome, Some(head.status), Some(&head.headers));
-                let last = Last::Answer(Box::new(Answer { head, body, permit }));
-                Attempted {
-                    outcome,
-                    hint,
-                    last,
-                    client_limit: false,
-                }
-            }
-            Err(fault) => {
-                let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
-                let class = if self.replay.failure().is_some() {
-                    Class::Cancelled
-                } else {
-                    outcome.class
-                };
-                tally.settle(class, metrics.attempts(class));
-                self.account.attempt(&outcome, None, None);
-                let client_limit = is_clients && fault.kind == FaultKind::HeadTimeout;
-                Attempted {
-                    outcome,
-                    hint: None,
-                    last: Last::Fault(fault),
-                    client_limit,
-                }
-            }
-        }
-    }
-
-    /// Looks at an answer as far as its status asks for, and says what it proves.
-    async fn look(
-        &self,
-        response: Response<AnswerBody>,
-        elapsed: Duration,
-    ) -> Result<
-        (
-            Classified,
-            Option<Hint>,
-            response::Parts,
-            Peeked<AnswerBody>,
-        ),
-        Fault,
-    > {
-        let rules = &self.lane.policy.rules;
-        let (head, body) = response.into_parts();
-        let (body, seen) = if rules.wants_body(head.status, &head.headers) {
-            let broken = |_| Fault {
-                kind: FaultKind::Closed,
-                sent: crate::retry::classify::Sent::Perhaps,
-            };
-            let (body, seen) = Peeked::read_ahead(body).await.map_err(broken)?;
-            (body, Some(seen))
-        } else {
-            (Peeked::untouched(body), None)
-        };
-        let outcome = rules.classify(&Outcome::Answered {
-            status: head.status,
-            headers: &head.headers,
-            body_head: seen.as_ref().map_or(&[], |BodyHead { bytes, .. }| bytes),
-            body_complete: seen.as_ref().is_some_and(|seen| seen.complete),
-            elapsed,
-        });
-        let reading = hint::read(head.status, &head.headers, clock::wall());
-        let metrics = &self.lane.metrics;
-        metrics.throttle(&outcome);
-        metrics
-            .hints(hint::Source::Ignored)
-            .inc_by(reading.ignored.into());
-        if let Some(hint) = &reading.hint {
-            metrics.hints(hint.source).inc();
-        }
-        Ok((outcome, reading.hint, head, body))
+        admitted.map(Some)
     }
 
     /// Asks what follows, and takes note of why nothing does.
@@ -322,9 +158,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Backs off, waits for its turn, and pays: in this order, so that a client that leaves meanwhile has cost nothing.
-    async fn wait_and_pay(&mut self, after: Duration, cause: Class) -> Result<Permit, Reason> {
+    async fn wait_and_pay(
+        &mut self,
+        after: Duration,
+        cause: Class,
+    ) -> Result<Option<Permit>, Reason> {
         let asked = clock::now();
-        self.account.backing_off = true;
         let rested = tokio::select! {
             had_room = self.lane.door.back_off(after) => if had_room { Ok(()) } else { Err(Reason::Memory) },
             () = self.shared.drain.cuts(asked + after) => Err(Reason::Shutdown),
@@ -332,110 +171,10 @@ impl<'a> Exchange<'a> {
         self.account.waited += clock::now().saturating_duration_since(asked);
         rested?;
         let permit = self.admit().await.map_err(|_| Reason::Deadline)?;
-        self.account.backing_off = false;
         if self.lane.bucket.try_spend(cause) {
             Ok(permit)
         } else {
             Err(Reason::Budget)
         }
-    }
-
-    /// The next attempt's request: the same head and the same bytes, but for its number.
-    fn request(&self) -> Request<RequestBody> {
-        let mut request = Request::new(self.replay.reader());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        *request.extensions_mut() = self.extensions.clone();
-        request.headers_mut().insert(
-            REDRIVE_ATTEMPT,
-            HeaderValue::from(self.session.attempts_made() + 1),
-        );
-        request
-    }
-
-    fn deliver(self, last: Last) -> Result<(Response<ResponseBody>, Permit), Error> {
-        self.replay.forget();
-        match last {
-            Last::Answer(answer) => {
-                let Answer {
-                    mut head,
-                    body,
-                    permit,
-                } = *answer;
-                headers::remove_hop_by_hop(&mut head.headers);
-                let body = Brisk::new(body, self.shared.body_idle).boxed_unsync();
-                let mut response = Response::new(body);
-                *response.status_mut() = head.status;
-                *response.headers_mut() = head.headers;
-                *response.extensions_mut() = head.extensions;
-                Ok((response, permit))
-            }
-            Last::Fault(Fault {
-                kind: FaultKind::HeadTimeout,
-                ..
-            }) if self.deadline.is_over(clock::now()) => Err(Error::Deadline {
-                waited: clock::now().saturating_duration_since(self.deadline.arrival),
-            }),
-            Last::Fault(fault) => Err(Error::NoAnswer(fault)),
-        }
-    }
-}
-
-impl Last {
-    fn status(&self) -> Option<StatusCode> {
-        match self {
-            Self::Answer(answer) => Some(answer.head.status),
-            Self::Fault(_) => None,
-        }
-    }
-
-    /// What is delivered after this attempt: its own end, but an older answer if this one provably did not run.
-    fn instead_of(self, older: Option<Self>, outcome: &Classified) -> Self {
-        match (self, older) {
-            (Self::Fault(_), Some(older @ Self::Answer(_))) if outcome.ran == Ran::No => older,
-            (last, _) => last,
-        }
-    }
-}
-
-/// What the rules need to know, after reading what the client announces; a key is added where the policy says so.
-fn subject(lane: &Lane, parts: &mut request::Parts) -> Subject {
-    let caller = callers::read(&parts.headers).filter(|caller| caller.max.get() > 1);
-    if let Some(caller) = &caller {
-        lane.metrics.callers(caller.source).inc();
-    }
-    let keyless = !parts.headers.contains_key(IDEMPOTENCY_KEY);
-    if keyless && lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method) {
-        parts.headers.insert(IDEMPOTENCY_KEY, new_key());
-    }
-    Subject {
-        method: parts.method.clone(),
-        idempotency_key: parts.headers.contains_key(IDEMPOTENCY_KEY),
-        upgrade: headers::is_upgrade(&parts.headers),
-        callers_max: caller.map(|caller| caller.max),
-    }
-}
-
-/// A key is for requests that change something each time.
-fn is_keyed(method: &Method) -> bool {
-    matches!(*method, Method::POST | Method::PATCH)
-}
-
-/// 128 random bits. Unique, not secret: it names a request, it does not authorise one.
-fn new_key() -> HeaderValue {
-    let key = format!("{:032x}", fastrand::u128(..));
-    HeaderValue::try_from(key).expect("hexadecimal digits")
-}
-
-fn note_broken_signature(
-    lane: &Lane,
-    outbound: &Outbound<'_>,
-    parts: &request::Parts,
-    headers: &HeaderMap,
-) {
-    let same_host = headers::client_host(parts).as_ref() == headers.get(http::header::HOST);
-    if headers::is_signed(parts) && !(same_host && outbound.base_path.is_empty()) {
-        lane.notices.broken_signature();
     }
 }

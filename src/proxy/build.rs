@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 
+use super::account::Told;
 use super::admit::{Crowd, Door};
 use super::lane::{Bucket, Lane};
-use super::metrics::Families;
+use super::metrics::{Families, RouteMetrics};
 use super::notice::Notices;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
@@ -15,14 +16,13 @@ use super::shared::{Drain, Shared};
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
-use crate::telemetry::Requests;
 
 /// What the path needs from around it.
 pub struct Surroundings<'a> {
     /// Where metrics are registered.
     pub registry: &'a Registry,
     /// Which requests are logged.
-    pub told: Requests,
+    pub told: Told,
     /// The longest pause inside a body.
     pub body_idle: Duration,
     /// How header names are written to the upstream.
@@ -69,69 +69,70 @@ impl Proxy {
     /// When an upstream's TLS cannot be set up.
     pub fn build(params: &Params, around: Surroundings<'_>) -> Result<Arc<Self>, BuildError> {
         let families = Families::register(around.registry)?;
-        let gauges = BucketGauges::register(around.registry)?;
-        let replay_bytes = replay_gauges(params, around.registry)?;
-        let max_waiting = params
-            .routes
-            .iter()
-            .map(|route| route.pace.max_waiting)
-            .max()
-            .unwrap_or(0);
-        let crowd = Crowd::new(max_waiting, families.waiting.clone());
-        let mut sites: Vec<Site> = Vec::new();
-        let mut buckets = Vec::new();
-        let mut lanes = Vec::new();
-        // The default route comes last in the table and first here, so that what is shared is labelled with its name.
-        let (order, count) = (params.routes.iter().enumerate().rev(), params.routes.len());
-        for (index, route) in order {
-            let site = site(
-                &mut sites,
-                route,
-                &families.upstream_connections,
-                around.header_case,
-            )?;
-            let (bucket, is_new) = shared_or_own(route.budget_share, &mut site.bucket, || {
-                Arc::new(Bucket::new(route.budget, gauges.of(route), clock::now()))
-            });
-            if is_new {
-                buckets.push(Arc::clone(&bucket));
-            }
-            let (door, _) = shared_or_own(route.pace_share, &mut site.door, || {
-                Arc::new(Door::new(&route.pace, Arc::clone(&crowd), clock::now()))
-            });
-            lanes.push(Arc::new(Lane {
-                index,
-                name: route.name.clone(),
-                deadline: route.deadline.clone(),
-                policy: Arc::new(route.retry.clone()),
-                target: route.upstream.clone(),
-                upstream: Arc::clone(&site.upstream),
-                bucket,
-                door,
-                metrics: families.route(&route.name),
-                notices: Notices::default(),
-            }));
-        }
-        lanes.reverse();
-        let default = Arc::clone(&lanes[count - 1]);
-        let table = Table::new(params.routes.iter().zip(lanes.iter().cloned()).collect());
-        let shared = Shared::new(
-            params,
-            around.body_idle,
-            Memory::new(params.replay),
-            around.drain,
-        );
+        let Fleet { lanes, buckets } = fleet(params, &families, &around)?;
+        let default = lanes.last().expect("the default route is always there");
+        let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
+        families.gauges.replay_limit_bytes.set(limit);
+        let memory = Memory::new(params.replay);
         Ok(Arc::new(Self {
-            table,
-            default,
+            table: Table::new(params.routes.iter().zip(lanes.iter().cloned()).collect()),
+            default: Arc::clone(default),
             lanes,
             buckets,
-            shared,
+            shared: Shared::new(params, around.body_idle, memory, around.drain),
             told: around.told,
-            families,
-            replay_bytes,
+            gauges: families.gauges,
         }))
     }
+}
+
+/// The lanes in the order of their routes, and every bucket that they spend from.
+struct Fleet {
+    lanes: Vec<Arc<Lane>>,
+    buckets: Vec<Arc<Bucket>>,
+}
+
+fn fleet(
+    params: &Params,
+    families: &Families,
+    around: &Surroundings<'_>,
+) -> Result<Fleet, BuildError> {
+    let gauges = BucketGauges::register(around.registry)?;
+    let max_waiting = params
+        .routes
+        .iter()
+        .map(|route| route.pace.max_waiting)
+        .max()
+        .unwrap_or(0);
+    let crowd = Crowd::new(max_waiting, families.gauges.waiting.clone());
+    let open = &families.gauges.upstream_connections;
+    let (mut sites, mut buckets, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
+    // The default route comes last in the table and first here, so that what is shared is labelled with its name.
+    for (index, route) in params.routes.iter().enumerate().rev() {
+        let site = site(&mut sites, route, open, around.header_case)?;
+        let bucket = shared_or_own(route.budget_share, &mut site.bucket, || {
+            let bucket = Arc::new(Bucket::new(route.budget, gauges.of(route), clock::now()));
+            buckets.push(Arc::clone(&bucket));
+            bucket
+        });
+        let door = shared_or_own(route.pace_share, &mut site.door, || {
+            Arc::new(Door::new(&route.pace, Arc::clone(&crowd), clock::now()))
+        });
+        lanes.push(Arc::new(Lane {
+            index,
+            name: route.name.clone(),
+            deadline: route.deadline.clone(),
+            policy: Arc::new(route.retry.clone()),
+            target: route.upstream.clone(),
+            upstream: Arc::clone(&site.upstream),
+            bucket,
+            door,
+            metrics: RouteMetrics::new(families, &route.name),
+            notices: Notices::default(),
+        }));
+    }
+    lanes.reverse();
+    Ok(Fleet { lanes, buckets })
 }
 
 fn site<'a>(
@@ -162,36 +163,16 @@ fn site<'a>(
     Ok(&mut sites[position])
 }
 
-/// What a route uses, and whether it was made for it.
+/// What a route uses: its own, or the one of its site, which the first route to ask makes.
 fn shared_or_own<T>(
     share: Share,
     shared: &mut Option<Arc<T>>,
     make: impl FnOnce() -> Arc<T>,
-) -> (Arc<T>, bool) {
-    match (share, &shared) {
-        (Share::Own, _) => (make(), true),
-        (Share::Upstream, Some(existing)) => (Arc::clone(existing), false),
-        (Share::Upstream, None) => {
-            let made = make();
-            *shared = Some(Arc::clone(&made));
-            (made, true)
-        }
+) -> Arc<T> {
+    match share {
+        Share::Own => make(),
+        Share::Upstream => Arc::clone(shared.get_or_insert_with(make)),
     }
-}
-
-fn replay_gauges(params: &Params, registry: &Registry) -> Result<IntGauge, prometheus::Error> {
-    let bytes = IntGauge::new(
-        "redrive_replay_bytes",
-        "Bytes of request bodies kept for a retry.",
-    )?;
-    let limit = IntGauge::new(
-        "redrive_replay_limit_bytes",
-        "The most bytes of request bodies that are kept.",
-    )?;
-    registry.register(Box::new(bytes.clone()))?;
-    registry.register(Box::new(limit.clone()))?;
-    limit.set(i64::try_from(params.replay.max_total).unwrap_or(i64::MAX));
-    Ok(bytes)
 }
 
 impl BucketGauges {

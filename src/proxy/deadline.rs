@@ -52,6 +52,12 @@ impl Deadline {
         self.head_by.is_some_and(|end| end <= now)
     }
 
+    /// How much is left of the client's own limit; without end if it set none.
+    pub fn head_within(&self, now: Instant) -> Duration {
+        self.head_by
+            .map_or(Duration::MAX, |end| end.saturating_duration_since(now))
+    }
+
     /// By when the head of an attempt that starts `now` must be there, and whether it is the client who says so.
     pub fn attempt(&self, params: &Params, now: Instant) -> (Instant, bool) {
         let own = now + params.attempt;

@@ -60,7 +60,12 @@ impl Outbound<'_> {
     pub fn headers(&self, parts: &request::Parts) -> HeaderMap {
         let mut headers = parts.headers.clone();
         let client_host = client_host(parts);
+        let takes_trailers = takes_trailers(&headers);
         remove_hop_by_hop(&mut headers);
+        if takes_trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
         // Answered by us as soon as the body is wanted, so the upstream is asked nothing (RFC 9110 section 10.1.1).
         headers.remove(EXPECT);
         join_cookies(&mut headers);
@@ -113,6 +118,18 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in nominated.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// Whether the client wants trailers: asked of our hop, and asked of the next one since we pass them on (RFC 9110 section
+/// 10.1.4).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let codings = headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    codings
+        .flat_map(|value| value.split(','))
+        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// Whether the request asks to leave HTTP.
@@ -176,7 +193,7 @@ pub const REDRIVE_WAITED: HeaderName = HeaderName::from_static("redrive-waited")
 /// Why no (further) retry was made.
 pub const REDRIVE_REASON: HeaderName = HeaderName::from_static("redrive-reason");
 
-/// Whether the function may have run in the last attempt.
+/// Whether the function may have run in any of the attempts.
 pub const REDRIVE_RAN: HeaderName = HeaderName::from_static("redrive-ran");
 
 /// What makes a repeated request harmless (draft-ietf-httpapi-idempotency-key-header).

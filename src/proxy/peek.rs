@@ -1,6 +1,6 @@
 //! Looks at the first bytes of an answer's body, and delivers them unchanged.
 //!
-//! Only for statuses whose body is evidence; at most [`BODY_HEAD_BYTES_MAX`] and for at most [`PEEK_WAIT`], so an error
+//! Only for statuses whose body is evidence; at most [`BODY_HEAD_BYTES_MAX`] and for at most `PEEK_WAIT`, so an error
 //! page that trickles in or never ends is classified by what came, and streams on.
 
 use std::collections::VecDeque;
@@ -43,14 +43,14 @@ where
         }
     }
 
-    /// Reads ahead as far as evidence may reach.
+    /// Reads ahead as far as evidence may reach, and for `within` or `PEEK_WAIT`, whichever is shorter.
     ///
     /// # Errors
     /// When the body breaks before that: then there is no whole answer to look at or to deliver.
-    pub async fn read_ahead(body: B) -> Result<(Self, BodyHead), B::Error> {
+    pub async fn read_ahead(body: B, within: Duration) -> Result<(Self, BodyHead), B::Error> {
         let mut peeked = Self::untouched(body);
         // A timeout is no failure: what came by then is what is looked at.
-        tokio::time::timeout(PEEK_WAIT, peeked.fill())
+        tokio::time::timeout(within.min(PEEK_WAIT), peeked.fill())
             .await
             .unwrap_or(Ok(()))?;
         let mut bytes = BytesMut::new();
@@ -58,14 +58,26 @@ where
             let room = BODY_HEAD_BYTES_MAX - bytes.len();
             bytes.extend_from_slice(&data[..data.len().min(room)]);
         }
+        let bytes = bytes.freeze();
         let complete = peeked.rest.is_none() && peeked.ahead_bytes == bytes.len() as u64;
-        Ok((
-            peeked,
-            BodyHead {
-                bytes: bytes.freeze(),
-                complete,
-            },
-        ))
+        if complete {
+            // The frames are slices of the connection's read buffer, which an answer that waits must not hold on to.
+            peeked.ahead.retain(Frame::is_trailers);
+            if !bytes.is_empty() {
+                peeked.ahead.push_front(Frame::data(bytes.clone()));
+            }
+        }
+        Ok((peeked, BodyHead { bytes, complete }))
+    }
+
+    /// How many bytes were read ahead and not taken yet.
+    pub fn held_bytes(&self) -> usize {
+        usize::try_from(self.ahead_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Whether all of it was read ahead.
+    pub fn is_whole(&self) -> bool {
+        self.rest.is_none()
     }
 
     async fn fill(&mut self) -> Result<(), B::Error> {
@@ -152,7 +164,7 @@ mod tests {
             .unwrap();
         drop(upstream);
 
-        let (peeked, head) = Peeked::read_ahead(body).await.unwrap();
+        let (peeked, head) = Peeked::read_ahead(body, Duration::MAX).await.unwrap();
 
         assert_eq!(head.bytes, "{\"message\":null}");
         assert!(head.complete);
@@ -174,7 +186,7 @@ mod tests {
         }
         drop(upstream);
 
-        let (peeked, head) = Peeked::read_ahead(body).await.unwrap();
+        let (peeked, head) = Peeked::read_ahead(body, Duration::MAX).await.unwrap();
 
         assert_eq!(head.bytes.len(), BODY_HEAD_BYTES_MAX);
         assert!(!head.complete);
@@ -189,7 +201,7 @@ mod tests {
             .await
             .unwrap();
 
-        let (peeked, head) = Peeked::read_ahead(body).await.unwrap();
+        let (peeked, head) = Peeked::read_ahead(body, Duration::MAX).await.unwrap();
         upstream.send_data(Bytes::from_static(b"ly")).await.unwrap();
         drop(upstream);
 
@@ -198,5 +210,18 @@ mod tests {
             (b"slow".as_ref(), false)
         );
         assert_eq!(peeked.collect().await.unwrap().to_bytes(), "slowly");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_who_has_less_time_waits_longer_for_evidence() {
+        let (_upstream, body) = Channel::<Bytes, BoxError>::new(1);
+        let start = crate::clock::now();
+
+        let (_, head) = Peeked::read_ahead(body, Duration::from_millis(200))
+            .await
+            .unwrap();
+
+        assert!(!head.complete);
+        assert_eq!(crate::clock::now() - start, Duration::from_millis(200));
     }
 }

@@ -8,18 +8,22 @@
 //! At any time one reader is current. Handing out the next one supersedes the one before, which may still be held by a
 //! connection of an attempt that is over: it ends with an error the next time that it is polled, and is woken for it.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod memory;
+mod reader;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
 
+use self::reader::Reader;
 use super::body::{BoxError, RequestBody};
 use crate::retry::Reason;
+
+pub use self::memory::{Kept, Memory};
 
 /// What is kept of request bodies (`[replay]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +32,6 @@ pub struct Params {
     pub max_body: usize,
     /// The most bytes kept in the process; past it bodies are sent once.
     pub max_total: usize,
-}
-
-/// The memory that all kept bodies share.
-#[derive(Debug)]
-pub struct Memory {
-    params: Params,
-    used: AtomicUsize,
 }
 
 /// A request's body, of which any number of readers can be made, one after the other.
@@ -73,54 +70,6 @@ enum Keeping {
     No(Reason),
 }
 
-/// One attempt's reader.
-struct Reader {
-    shared: Arc<Shared>,
-    generation: u64,
-    next: usize,
-    yielded: u64,
-    trailers_sent: bool,
-}
-
-/// A reader was polled although a later attempt has the body.
-#[derive(Debug, thiserror::Error)]
-#[error("a later attempt has taken over the request's body")]
-struct Superseded;
-
-/// The client's body failed; the cause stays with [`Replay::failure`].
-#[derive(Debug, thiserror::Error)]
-#[error("the client's body failed: {0}")]
-struct ClientFailed(Arc<BoxError>);
-
-impl Memory {
-    /// Nothing kept yet.
-    pub fn new(params: Params) -> Arc<Self> {
-        Arc::new(Self {
-            params,
-            used: AtomicUsize::new(0),
-        })
-    }
-
-    /// How many bytes are kept now.
-    pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn reserve(&self, bytes: usize) -> bool {
-        let grown = |used: usize| {
-            used.checked_add(bytes)
-                .filter(|sum| *sum <= self.params.max_total)
-        };
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
-            .is_ok()
-    }
-
-    fn release(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
 impl Replay {
     /// Takes the client's body. It is kept only if `wanted`: whether any outcome could lead to a retry is decided before
     /// a byte is kept, and so is whether a body of known length fits.
@@ -128,10 +77,11 @@ impl Replay {
         let length = body.size_hint();
         let known =
             usize::try_from(length.exact().unwrap_or_else(|| length.lower())).unwrap_or(usize::MAX);
-        let (keeping, reserved) = if !wanted {
-            (Keeping::Unwanted, 0)
-        } else if known > memory.params.max_body {
+        // The length first, so that a policy that only pretends knows what it could not have kept.
+        let (keeping, reserved) = if known > memory.params.max_body {
             (Keeping::No(Reason::BodyTooLarge), 0)
+        } else if !wanted {
+            (Keeping::Unwanted, 0)
         } else if !memory.reserve(known) {
             (Keeping::No(Reason::Memory), 0)
         } else {
@@ -166,14 +116,7 @@ impl Replay {
         let whole = !state.touched || state.keeping == Keeping::Yes;
         let generation = if whole { current } else { NEVER_CURRENT };
         drop(state);
-        Reader {
-            shared: Arc::clone(&self.0),
-            generation,
-            next: 0,
-            yielded: 0,
-            trailers_sent: false,
-        }
-        .boxed_unsync()
+        Reader::new(Arc::clone(&self.0), generation).boxed_unsync()
     }
 
     /// Stops the current reader: the attempt is over, whatever its connection still holds.
@@ -259,104 +202,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.give_up(&self.memory);
-    }
-}
-
-impl Reader {
-    /// The next frame of the copy, if this reader is not past it.
-    fn repeat(&mut self, state: &mut State) -> Option<Bytes> {
-        if let Some(frame) = state.kept.get(self.next) {
-            self.next += 1;
-            return Some(frame.clone());
-        }
-        state.live = true;
-        if state.keeping != Keeping::Yes {
-            state.give_up(&self.shared.memory);
-        }
-        None
-    }
-
-    /// The next frame of the client's body, kept as it goes by.
-    fn pull(
-        &self,
-        state: &mut State,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(source) = &mut state.source else {
-            return Poll::Ready(
-                state
-                    .failure
-                    .clone()
-                    .map(|cause| Err(ClientFailed(cause).into())),
-            );
-        };
-        match Pin::new(source).poll_frame(cx) {
-            Poll::Pending => {
-                state.reader = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            Poll::Ready(None) => {
-                state.source = None;
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => {
-                let cause = Arc::new(error);
-                state.failure = Some(Arc::clone(&cause));
-                state.source = None;
-                Poll::Ready(Some(Err(ClientFailed(cause).into())))
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                state.touched = true;
-                if let Some(data) = frame.data_ref() {
-                    state.keep(data, &self.shared.memory);
-                } else if let Some(trailers) = frame.trailers_ref() {
-                    state.trailers = Some(trailers.clone());
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-        }
-    }
-}
-
-impl Body for Reader {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
-        if self.generation != state.current {
-            return Poll::Ready(Some(Err(Superseded.into())));
-        }
-        let frame = if let Some(data) = self.repeat(&mut state) {
-            Some(Ok(Frame::data(data)))
-        } else if let Some(trailers) = state.trailers.clone().filter(|_| !self.trailers_sent) {
-            Some(Ok(Frame::trailers(trailers)))
-        } else if state.source.is_none() && state.failure.is_none() {
-            None
-        } else {
-            ready!(self.pull(&mut state, cx))
-        };
-        match &frame {
-            Some(Ok(frame)) if frame.is_trailers() => self.trailers_sent = true,
-            Some(Ok(frame)) => self.yielded += frame.data_ref().map_or(0, |data| data.len() as u64),
-            _ => {}
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.shared.length.exact() == Some(self.yielded)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.shared.length.exact() {
-            Some(length) => SizeHint::with_exact(length.saturating_sub(self.yielded)),
-            None => SizeHint::default(),
-        }
     }
 }
 

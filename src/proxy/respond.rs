@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response};
 
 use super::body::{ResponseBody, full};
 use super::error::Error;
+use crate::clock;
 
 /// The answer for an error: short and factual for the client; the cause's details are for the log.
 pub fn problem(error: &Error) -> Response<ResponseBody> {
@@ -20,6 +21,7 @@ pub fn problem(error: &Error) -> Response<ResponseBody> {
     let mut response = Response::new(full(problem.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.insert(DATE, date());
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
@@ -44,10 +46,15 @@ pub fn problem(error: &Error) -> Response<ResponseBody> {
 /// The answer to `OPTIONS *`: about redrive itself, since no upstream path is named.
 pub fn options() -> Response<ResponseBody> {
     let mut response = Response::new(full(""));
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
+    headers.insert(DATE, date());
     response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(ALLOWED));
-    response
+}
+
+/// redrive is the origin of its own answers, so it dates them (RFC 9110 section 6.6.1); the upstream's stay as they are.
+fn date() -> HeaderValue {
+    HeaderValue::try_from(httpdate::fmt_http_date(clock::wall())).expect("dates are visible ASCII")
 }
 
 /// Rounded up: coming back early would not help.

@@ -85,3 +85,44 @@ pub(crate) fn bare_429() -> Vec<u8> {
         "slow down",
     )
 }
+
+/// An HTTP API's rate throttle, which only its body and request id tell.
+pub(crate) fn http_api_429() -> Vec<u8> {
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("apigw-requestid", "KxYzAbCdEfGhIjK="),
+    ];
+    answer(
+        "429 Too Many Requests",
+        &headers,
+        r#"{"message":"Too Many Requests"}"#,
+    )
+}
+
+/// A REST API's gateway response whose owner has put its type into the marker header.
+pub(crate) fn marked(status: &str, marker: &str) -> Vec<u8> {
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("x-amzn-ErrorType", "SomeException"),
+        ("x-gw-error", marker),
+    ];
+    answer(status, &headers, r#"{"message":"Customised"}"#)
+}
+
+/// A REST API's 504, by what it says.
+pub(crate) fn gateway_timeout(message: &str) -> Vec<u8> {
+    rest(
+        "504 Gateway Timeout",
+        "InternalServerErrorException",
+        &format!(r#"{{"message": "{message}"}}"#),
+    )
+}
+
+/// A throttle of an AWS service that speaks a JSON protocol.
+pub(crate) fn aws_json_throttle() -> Vec<u8> {
+    answer(
+        "400 Bad Request",
+        &[("Content-Type", "application/x-amz-json-1.1")],
+        r#"{"__type":"com.amazonaws.kinesis#ThrottlingException","message":"Rate exceeded"}"#,
+    )
+}

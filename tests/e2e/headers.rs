@@ -74,7 +74,7 @@ async fn what_is_meant_for_one_hop_goes_no_further() {
     let [first, second] = seen(
         "",
         "GET / HTTP/1.1\r\nHost: sidecar.test\r\nConnection: keep-alive, X-Private\r\nConnection: x-secret\r\n\
-         Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic abc\r\nTE: trailers\r\n\
+         Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic abc\r\nTE: gzip\r\n\
          X-Private: 1\r\nX-Secret: 2\r\nX-Public: 3\r\n\r\n",
     )
     .await;
@@ -92,6 +92,21 @@ async fn what_is_meant_for_one_hop_goes_no_further() {
             assert_eq!(attempt.header(name), None, "{name}");
         }
         assert_eq!(attempt.header("x-public"), Some("3"));
+    }
+}
+
+#[tokio::test]
+async fn a_wish_for_trailers_is_redrives_own_and_nothing_else_of_it_goes_up() {
+    let [first, second] = seen(
+        "",
+        "GET / HTTP/1.1\r\nHost: a\r\nTE: gzip, trailers;q=1, trailers\r\nConnection: te, x-private\r\nX-Private: 1\r\n\r\n",
+    )
+    .await;
+
+    for attempt in [first, second] {
+        assert_eq!(attempt.headers("te"), ["trailers"]);
+        assert_eq!(attempt.headers("connection"), ["te"]);
+        assert_eq!(attempt.header("x-private"), None);
     }
 }
 

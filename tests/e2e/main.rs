@@ -2,16 +2,29 @@
 //!
 //! Real time with short waits; what a test waits for is an event (a request seen, a counter reached), never a guess.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so and where"
+)]
+
 mod answers;
 mod support;
 
 mod admin;
+mod budget;
 mod cancel;
 mod connections;
+mod deadlines;
 mod drain;
+mod futility;
+mod giving_up;
 mod h2c;
 mod headers;
+mod hints;
+mod metrics;
+mod policy;
 mod requests;
+mod safety;
 mod streaming;
 mod throttles;
 mod tls;

@@ -44,7 +44,7 @@ fn what_is_meant_for_one_hop_stays_here() {
             ("x-secret", "1"),
             ("keep-alive", "5"),
             ("proxy-authorization", "Basic x"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("upgrade", "h2c"),
             ("expect", "100-continue"),
             ("x-kept", "1"),
@@ -57,6 +57,14 @@ fn what_is_meant_for_one_hop_stays_here() {
     assert_eq!(names, ["host", "x-kept", "via"]);
     assert_eq!(headers["host"], "abc.execute-api.eu-west-1.amazonaws.com");
     assert_eq!(headers["via"], "1.1 redrive");
+}
+
+#[test]
+fn a_client_that_takes_trailers_is_asked_for_by_us() {
+    let headers = outbound(&upstream()).headers(&parts("/", &[("te", "gzip, Trailers")]));
+
+    assert_eq!(headers.get_all(TE).iter().collect::<Vec<_>>(), ["trailers"]);
+    assert_eq!(headers[CONNECTION], "te");
 }
 
 #[test]

@@ -155,15 +155,19 @@ impl Inner {
     /// The most recently used connection that can be trusted with the request; what cannot be used any more goes.
     fn take_idle(&self, trust: Trust) -> Option<Connection> {
         let now = clock::now();
+        let settled = |it: &Idle| now.saturating_duration_since(it.since) >= SETTLE;
         let mut idle = self.idle();
-        idle.retain(|candidate| self.is_usable(candidate, now));
-        let position = match trust {
-            Trust::Any => idle.len().checked_sub(1),
-            Trust::Settled => idle
-                .iter()
-                .rposition(|it| now.saturating_duration_since(it.since) >= SETTLE),
-        }?;
-        idle.remove(position).map(|found| found.connection)
+        loop {
+            // In the order of their last use, so those that are quiet for long enough stand in front.
+            let candidates = match trust {
+                Trust::Any => idle.len(),
+                Trust::Settled => idle.partition_point(settled),
+            };
+            let candidate = idle.remove(candidates.checked_sub(1)?)?;
+            if self.is_usable(&candidate, now) {
+                return Some(candidate.connection);
+            }
+        }
     }
 
     fn is_usable(&self, candidate: &Idle, now: Instant) -> bool {

@@ -31,8 +31,8 @@ pub enum Class {
     Cancelled,
 }
 
-/// Whether the function behind the gateway may have run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Whether the function behind the gateway may have run; the more certain, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ran {
     /// The answer proves that it did not.
     No,

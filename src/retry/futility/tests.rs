@@ -195,6 +195,17 @@ fn what_nobody_asks_about_is_forgotten() {
 }
 
 #[test]
+fn retries_before_a_long_silence_do_not_count() {
+    let (now, mut cells) = futile_orders();
+    let later = now + FORGET_AFTER;
+
+    cells.on_retry(later, &orders(), &suspected());
+
+    assert_eq!(cells.futile_count(later), 0);
+    assert!(!cells.is_futile(later + SILENCE_MIN, &orders(), &suspected()));
+}
+
+#[test]
 fn what_is_asked_about_now_and_then_stays_known() {
     let (start, mut cells) = futile_orders();
 

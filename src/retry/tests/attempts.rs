@@ -6,12 +6,13 @@ use super::*;
 fn attempts(policy: Policy, subject: Subject, outcome: &Classified) -> (u32, Verdict) {
     let (mut session, now) = session(policy, subject);
     let mut rng = fastrand::Rng::with_seed(1);
-    loop {
+    for _ in 0..100 {
         let verdict = session.on_outcome(now, outcome, None, FAIR, &mut rng);
         if !matches!(verdict, Verdict::Retry { .. }) {
             return (session.attempts_made(), verdict);
         }
     }
+    panic!("a hundred attempts and no end");
 }
 
 #[test]

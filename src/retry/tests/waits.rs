@@ -70,6 +70,36 @@ fn a_backoff_past_the_deadline_stops_and_is_never_cut() {
 }
 
 #[test]
+fn waits_grow_with_every_attempt_whatever_its_class() {
+    let longest = |before: &[Class]| {
+        let waits = (0..200).map(|seed| {
+            let (mut session, now) = session(policy(), get());
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut ask =
+                |class| session.on_outcome(now, &outcome(class, Ran::No), None, FAIR, &mut rng);
+            for class in before {
+                ask(*class);
+            }
+            match ask(Class::Throttled) {
+                Verdict::Retry { after } => after,
+                other => panic!("{other:?}"),
+            }
+        });
+        waits.max().unwrap()
+    };
+
+    let seconds = [
+        longest(&[]),
+        longest(&[Class::Broken]),
+        longest(&[Class::Throttled, Class::Suspected]),
+        longest(&[Class::Throttled; 8]),
+    ]
+    .map(|wait| wait.as_secs_f64().ceil());
+
+    assert_eq!(seconds, [1.0, 2.0, 4.0, 20.0]);
+}
+
+#[test]
 fn nothing_is_retried_at_or_after_the_deadline() {
     let now = clock::now() + HOUR;
     for late in [Duration::ZERO, Duration::from_secs(1)] {

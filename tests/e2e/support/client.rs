@@ -77,10 +77,33 @@ impl Client {
         self.raw(body).await;
     }
 
+    /// Sends a whole POST whose body comes in chunks of this size.
+    pub(crate) async fn send_chunked(&mut self, path: &str, body: &[u8], chunk: usize) {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: sidecar.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        self.raw(head.as_bytes()).await;
+        for piece in body.chunks(chunk) {
+            self.raw(format!("{:x}\r\n", piece.len()).as_bytes()).await;
+            self.raw(piece).await;
+            self.raw(b"\r\n").await;
+        }
+        self.raw(b"0\r\n\r\n").await;
+    }
+
     /// Sends these bytes.
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {
         // An answer may come, and the connection close, before everything is sent: the answer is what counts.
         let _sent_or_closed = self.stream.write_all(bytes).await;
+    }
+
+    /// Reads the next answer's head alone.
+    pub(crate) async fn head(&mut self) -> String {
+        tokio::time::timeout(Duration::from_secs(30), read_head(&mut self.stream))
+            .await
+            .expect("a head in time")
+            .unwrap()
+            .expect("a head before the end")
     }
 
     /// Reads the answer to a request with this method.
@@ -120,6 +143,21 @@ impl Answer {
     /// The first value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.message.header(name)
+    }
+
+    /// What redrive says of it: attempts, reason, and whether the function may have run; `-` where it says nothing.
+    pub(crate) fn explained(&self) -> (&str, &str, &str) {
+        let told = |name| self.header(name).unwrap_or("-");
+        (
+            told("redrive-attempts"),
+            told("redrive-reason"),
+            told("redrive-ran"),
+        )
+    }
+
+    /// How long the request waited in redrive, as it says; seconds.
+    pub(crate) fn waited(&self) -> f64 {
+        self.header("redrive-waited").unwrap().parse().unwrap()
     }
 
     /// The body as text.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -46,7 +46,7 @@ pub(crate) struct Upstream {
     seen: Arc<Mutex<Vec<Seen>>>,
     count: watch::Receiver<usize>,
     load: Arc<Load>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// How busy it is, and was.
@@ -102,7 +102,7 @@ impl Upstream {
             seen,
             count,
             load,
-            _tasks: tasks,
+            tasks,
         }
     }
 
@@ -114,6 +114,15 @@ impl Upstream {
     /// How many requests came so far.
     pub(crate) fn count(&self) -> usize {
         *self.count.borrow()
+    }
+
+    /// Goes away: from now on connections are refused, for as long as what this returns holds the port.
+    pub(crate) async fn leaves(mut self) -> TcpSocket {
+        self.tasks.shutdown().await;
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind(self.addr).unwrap();
+        port
     }
 
     /// How many connections were made to it.

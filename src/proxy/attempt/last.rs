@@ -1,0 +1,107 @@
+//! What would be delivered if the latest attempt were the end.
+
+use std::sync::Arc;
+
+use http::{Response, StatusCode, response};
+use http_body_util::BodyExt;
+
+use super::Exchange;
+use crate::clock;
+use crate::proxy::admit::Permit;
+use crate::proxy::body::{Brisk, ResponseBody};
+use crate::proxy::error::Error;
+use crate::proxy::headers;
+use crate::proxy::peek::Peeked;
+use crate::proxy::replay::{Kept, Memory};
+use crate::proxy::upstream::AnswerBody;
+use crate::retry::Reason;
+use crate::retry::classify::{Classified, Fault, FaultKind, Ran};
+
+/// What would be delivered if the latest attempt were the end.
+pub(super) enum Last {
+    Answer(Box<Answer>),
+    Fault(Fault),
+}
+
+/// An answer that waits to be delivered, or to be replaced by a better one.
+pub(super) struct Answer {
+    pub(super) head: response::Parts,
+    pub(super) body: Peeked<AnswerBody>,
+    /// Gone once a retry is due: who waits for another turn holds none. Nor is there one where redrive is switched off.
+    pub(super) permit: Option<Permit>,
+    /// Its place in the memory, while it waits.
+    pub(super) kept: Option<Kept>,
+}
+
+impl Last {
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answer(answer) => Some(answer.head.status),
+            Self::Fault(_) => None,
+        }
+    }
+
+    /// A retry is due: the attempt's turn is over, and the next one is waited for like everybody else's. What was read of
+    /// the answer is kept meanwhile, like a body.
+    ///
+    /// # Errors
+    /// [`Reason::Memory`] when the process keeps too much already.
+    pub(super) fn wait(&mut self, memory: &Arc<Memory>) -> Result<(), Reason> {
+        if let Self::Answer(answer) = self {
+            let bytes = answer.body.held_bytes();
+            answer.kept = Some(memory.keep(bytes).ok_or(Reason::Memory)?);
+            answer.permit = None;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of it is still to come on a connection, which the next attempt may need.
+    pub(super) fn is_whole(&self) -> bool {
+        match self {
+            Self::Answer(answer) => answer.body.is_whole(),
+            Self::Fault(_) => true,
+        }
+    }
+
+    /// What is delivered after this attempt: its own end, but an older answer if this one provably did not run.
+    pub(super) fn instead_of(self, older: Option<Self>, outcome: &Classified) -> Self {
+        match (self, older) {
+            (Self::Fault(_), Some(older @ Self::Answer(_))) if outcome.ran == Ran::No => older,
+            (last, _) => last,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Turns the end into what the client gets; the kept body is not needed any more.
+    pub(super) fn deliver(
+        self,
+        last: Last,
+    ) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
+        self.replay.forget();
+        match last {
+            Last::Answer(answer) => {
+                let Answer {
+                    mut head,
+                    body,
+                    permit,
+                    ..
+                } = *answer;
+                headers::remove_hop_by_hop(&mut head.headers);
+                let body = Brisk::new(body, self.shared.body_idle).boxed_unsync();
+                let mut response = Response::new(body);
+                *response.status_mut() = head.status;
+                *response.headers_mut() = head.headers;
+                *response.extensions_mut() = head.extensions;
+                Ok((response, permit))
+            }
+            Last::Fault(Fault {
+                kind: FaultKind::HeadTimeout,
+                ..
+            }) if self.deadline.is_over(clock::now()) => Err(Error::Deadline {
+                waited: clock::now().saturating_duration_since(self.deadline.arrival),
+            }),
+            Last::Fault(fault) => Err(Error::NoAnswer(fault)),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Prepares a request for its attempts: everything that is the same on each of them is made once, here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, request};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use super::Exchange;
+use crate::proxy::account::Account;
+use crate::proxy::body::{BoxError, Brisk};
+use crate::proxy::deadline::Deadline;
+use crate::proxy::error::Error;
+use crate::proxy::headers::{self, IDEMPOTENCY_KEY, Outbound};
+use crate::proxy::lane::Lane;
+use crate::proxy::replay::Replay;
+use crate::proxy::shared::Shared;
+use crate::retry::futility::Cell;
+use crate::retry::{IdempotencyKey, Session, Subject, callers};
+
+impl<'a> Exchange<'a> {
+    /// Prepares a request for its attempts: fixes its head, and decides whether its body is kept.
+    ///
+    /// # Errors
+    /// When its target cannot be joined to the upstream's base path.
+    pub fn new<B>(
+        shared: &'a Shared,
+        lane: &'a Lane,
+        account: &'a mut Account,
+        request: Request<B>,
+        client: IpAddr,
+    ) -> Result<Self, Error>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
+        let subject = subject(lane, &mut parts, shared.bypass);
+        let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
+        let outbound = shared.outbound(lane, client);
+        let uri = outbound
+            .target(&parts.uri)
+            .map_err(|_| Error::Malformed("the target is no path"))?;
+        let headers = outbound.headers(&parts);
+        note_broken_signature(lane, &outbound, &parts, &headers);
+        let session = Session::new(Arc::clone(&lane.policy), subject, deadline.start_by);
+        let body = Brisk::new(body, shared.body_idle).boxed_unsync();
+        let keep = session.keeps_body() && !shared.bypass;
+        let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
+        let (method, extensions) = (parts.method, parts.extensions);
+        Ok(Self {
+            shared,
+            lane,
+            account,
+            deadline,
+            session,
+            cell,
+            replay,
+            method,
+            uri,
+            headers,
+            extensions,
+        })
+    }
+}
+
+/// What the rules need to know, after reading what the client announces; a key is added where the policy says so and
+/// redrive is not switched off.
+fn subject(lane: &Lane, parts: &mut request::Parts, bypass: bool) -> Subject {
+    let caller = callers::read(&parts.headers).filter(|caller| caller.max.get() > 1);
+    if let Some(caller) = &caller {
+        lane.metrics.callers(caller.source).inc();
+    }
+    let keyless = !parts.headers.contains_key(IDEMPOTENCY_KEY);
+    let adds = lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method);
+    if keyless && adds && !bypass {
+        parts.headers.insert(IDEMPOTENCY_KEY, new_key());
+    }
+    Subject {
+        method: parts.method.clone(),
+        idempotency_key: parts.headers.contains_key(IDEMPOTENCY_KEY),
+        upgrade: headers::is_upgrade(&parts.headers),
+        callers_max: caller.map(|caller| caller.max),
+    }
+}
+
+/// A key is for requests that change something each time.
+fn is_keyed(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PATCH)
+}
+
+/// 128 random bits. Unique, not secret: it names a request, it does not authorise one.
+fn new_key() -> HeaderValue {
+    let key = format!("{:032x}", fastrand::u128(..));
+    HeaderValue::try_from(key).expect("hexadecimal digits")
+}
+
+fn note_broken_signature(
+    lane: &Lane,
+    outbound: &Outbound<'_>,
+    parts: &request::Parts,
+    headers: &HeaderMap,
+) {
+    let same_host = headers::client_host(parts).as_ref() == headers.get(http::header::HOST);
+    if headers::is_signed(parts) && !(same_host && outbound.base_path.is_empty()) {
+        lane.notices.broken_signature();
+    }
+}

@@ -1,0 +1,173 @@
+//! One attempt: sends the request once, looks at what came back, and says what it proves.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, response};
+
+use super::Exchange;
+use super::last::{Answer, Last};
+use crate::clock;
+use crate::proxy::admit::Permit;
+use crate::proxy::body::RequestBody;
+use crate::proxy::headers::REDRIVE_ATTEMPT;
+use crate::proxy::peek::{BodyHead, Peeked};
+use crate::proxy::upstream::{AnswerBody, Limits, Tally, Trust};
+use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Sent};
+use crate::retry::hint::{self, Hint};
+
+/// One attempt's end.
+pub(super) struct Attempted {
+    pub(super) outcome: Classified,
+    pub(super) hint: Option<Hint>,
+    pub(super) last: Last,
+    /// The client's own limit cut it short.
+    pub(super) client_limit: bool,
+}
+
+/// An answer that was looked at.
+struct Looked {
+    outcome: Classified,
+    hint: Option<Hint>,
+    head: response::Parts,
+    body: Peeked<AnswerBody>,
+}
+
+impl Exchange<'_> {
+    /// One attempt, from its turn to what it proves.
+    pub(super) async fn attempt(&mut self, permit: Option<Permit>) -> Attempted {
+        let metrics = &self.lane.metrics;
+        let started = clock::now();
+        let (head, is_clients) = self.deadline.attempt(&self.lane.deadline, started);
+        let limits = Limits {
+            connect: self.lane.deadline.connect,
+            head,
+        };
+        let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
+        let sent = self
+            .lane
+            .upstream
+            .send(self.request(), self.trust(), &tally, limits)
+            .await;
+        let elapsed = clock::now().saturating_duration_since(started);
+        metrics.attempt_duration.observe(elapsed.as_secs_f64());
+        let answered = match sent {
+            Ok(response) => self.look(response, elapsed).await,
+            Err(fault) => Err(fault),
+        };
+        match answered {
+            Ok(Looked {
+                outcome,
+                hint,
+                head,
+                body,
+            }) => {
+                tally.settle(outcome.class, metrics.attempts(outcome.class));
+                metrics.responses(head.status).inc();
+                self.account
+                    .attempt(&outcome, Some(head.status), Some(&head.headers));
+                let answer = Answer {
+                    head,
+                    body,
+                    permit,
+                    kept: None,
+                };
+                Attempted {
+                    outcome,
+                    hint,
+                    last: Last::Answer(Box::new(answer)),
+                    client_limit: false,
+                }
+            }
+            Err(fault) => {
+                let client_limit = is_clients && fault.kind == FaultKind::HeadTimeout;
+                let outcome = self.unanswered(fault, tally);
+                Attempted {
+                    outcome,
+                    hint: None,
+                    last: Last::Fault(fault),
+                    client_limit,
+                }
+            }
+        }
+    }
+
+    /// A request that may not be sent twice is only trusted to a connection that shows no sign of its end.
+    fn trust(&self) -> Trust {
+        if self.session.survives_a_break() {
+            Trust::Any
+        } else {
+            Trust::Settled
+        }
+    }
+
+    /// An attempt without an answer; one that the client's own body broke is nobody's fault but the client's.
+    fn unanswered(&mut self, fault: Fault, tally: Tally) -> Classified {
+        let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
+        let is_clients = self.replay.failure().is_some();
+        let class = if is_clients {
+            Class::Cancelled
+        } else {
+            outcome.class
+        };
+        tally.settle(class, self.lane.metrics.attempts(class));
+        self.account.attempt(&outcome, None, None);
+        outcome
+    }
+
+    /// Looks at an answer as far as its status asks for, and says what it proves.
+    async fn look(
+        &self,
+        response: Response<AnswerBody>,
+        elapsed: Duration,
+    ) -> Result<Looked, Fault> {
+        let rules = &self.lane.policy.rules;
+        let (head, body) = response.into_parts();
+        let (body, seen) = if rules.wants_body(head.status, &head.headers) {
+            let broken = |_| Fault {
+                kind: FaultKind::Closed,
+                sent: Sent::Perhaps,
+            };
+            let within = self.deadline.head_within(clock::now());
+            let (body, seen) = Peeked::read_ahead(body, within).await.map_err(broken)?;
+            (body, Some(seen))
+        } else {
+            (Peeked::untouched(body), None)
+        };
+        let outcome = rules.classify(&Outcome::Answered {
+            status: head.status,
+            headers: &head.headers,
+            body_head: seen.as_ref().map_or(&[], |BodyHead { bytes, .. }| bytes),
+            body_complete: seen.as_ref().is_some_and(|seen| seen.complete),
+            elapsed,
+        });
+        let reading = hint::read(head.status, &head.headers, clock::wall());
+        let metrics = &self.lane.metrics;
+        metrics.throttle(&outcome);
+        metrics
+            .hints(hint::Source::Ignored)
+            .inc_by(reading.ignored.into());
+        if let Some(hint) = &reading.hint {
+            metrics.hints(hint.source).inc();
+        }
+        Ok(Looked {
+            outcome,
+            hint: reading.hint,
+            head,
+            body,
+        })
+    }
+
+    /// The next attempt's request: the same head and the same bytes, but for its number.
+    fn request(&self) -> Request<RequestBody> {
+        let mut request = Request::new(self.replay.reader());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        *request.extensions_mut() = self.extensions.clone();
+        request.headers_mut().insert(
+            REDRIVE_ATTEMPT,
+            HeaderValue::from(self.session.attempts_made() + 1),
+        );
+        request
+    }
+}
