@@ -130,9 +130,10 @@ async fn what_is_not_http_or_half_an_answer_is_a_broken_attempt() {
     }
 }
 
-#[tokio::test]
-async fn posts_over_connections_that_close_behind_each_answer_all_arrive_once() {
-    let upstream = Upstream::answering([Reply::ThenClose(answer("200 OK", &[], "done"))]).await;
+/// Forty POSTs over one client connection to an upstream that always does this: all are answered at the first attempt,
+/// and the upstream sees each once.
+async fn check_posts(reply: Reply) {
+    let upstream = Upstream::answering([reply]).await;
     let sidecar = Sidecar::before(upstream.addr, "").await;
     let mut client = Client::connect(sidecar.addr).await;
 
@@ -150,6 +151,21 @@ async fn posts_over_connections_that_close_behind_each_answer_all_arrive_once() 
     let distinct: HashSet<&Vec<u8>> = bodies.iter().collect();
     assert_eq!((bodies.len(), distinct.len()), (40, 40));
     sidecar.settles(OPEN, &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn posts_over_connections_that_close_behind_each_answer_all_arrive_once() {
+    check_posts(Reply::ThenClose(answer("200 OK", &[], "done"))).await;
+}
+
+#[tokio::test]
+async fn posts_over_connections_that_close_shortly_after_each_answer_all_arrive_once() {
+    let shortly = Duration::from_millis(3);
+    check_posts(Reply::ThenCloseAfter(
+        shortly,
+        answer("200 OK", &[], "done"),
+    ))
+    .await;
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub(crate) enum Reply {
     Bytes(Vec<u8>),
     /// The same, and closes right behind the answer without having said so.
     ThenClose(Vec<u8>),
+    /// The same, and closes this much later whatever comes meanwhile.
+    ThenCloseAfter(Duration, Vec<u8>),
     /// Answers as soon as the head is there, then goes on reading the body; the connection stays.
     Early(Vec<u8>),
     /// Answers as soon as the head and this many body bytes are there, and closes.
@@ -212,6 +214,11 @@ async fn serve(mut stream: TcpStream, recorder: Arc<Recorder>) {
             }
             Reply::ThenClose(bytes) => {
                 let _gone = stream.write_all(&bytes).await;
+                return;
+            }
+            Reply::ThenCloseAfter(wait, bytes) => {
+                let _gone = stream.write_all(&bytes).await;
+                tokio::time::sleep(wait).await;
                 return;
             }
             Reply::Reset => {
