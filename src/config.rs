@@ -27,7 +27,9 @@ mod kind;
 mod layer;
 mod origin;
 mod parse;
+mod quantity;
 mod schema;
+mod url;
 mod value;
 mod words;
 
@@ -168,6 +170,7 @@ fn read_document(
         Err(error) => {
             let what = format!("cannot read {}: {error}", path.display());
             faults.push(Fault::new(Some(place), what, "expected a readable file"));
+            layers.is_whole = false;
         }
     }
     Some(path)

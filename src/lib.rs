@@ -50,6 +50,7 @@ pub mod pace;
 pub mod retry;
 
 pub mod clock;
+pub mod tcp;
 
 pub mod admin;
 pub mod telemetry;
@@ -58,3 +59,7 @@ pub mod config;
 pub mod gateway;
 
 pub mod app;
+
+pub mod check;
+pub mod cli;
+pub mod health;

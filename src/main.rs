@@ -1,2 +1,67 @@
-//! x
-fn main() {}
+//! The process: arguments in, exit code out. Everything else is in the library.
+
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use clap::Parser;
+use redrive::check::{self, EXIT_OTHER};
+use redrive::cli::{Cli, Command, Failure, complain, say};
+use redrive::config::Config;
+use redrive::health;
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Before any TLS is built: two providers in one process would panic at the first handshake.
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    if provider.install_default().is_err() {
+        complain("a TLS provider is installed already");
+        return ExitCode::from(EXIT_OTHER);
+    }
+    match dispatch(cli.into_command()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(args) => {
+            let report = check::run(args).map_err(|e| Failure::new(e.exit_code(), &e))?;
+            complain(&report.warnings);
+            say(&report.text);
+            Ok(())
+        }
+        Command::Health(args) => {
+            health::run(args.sources()).map_err(|e| Failure::new(EXIT_OTHER, &e))
+        }
+        Command::Run(args) => {
+            let loaded =
+                Config::load(&args.sources()).map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
+            complain(&check::warnings(&loaded.warnings));
+            let ended = runtime()?.block_on(redrive::app::run(loaded.config));
+            ended.map_err(|e| Failure::new(e.exit_code(), &e))
+        }
+        Command::Demo(_args) => {
+            // runtime()?.block_on(redrive::demo::run(redrive::demo::Params { json: args.json, stay: args.stay })).map_err(|e| Failure::new(EXIT_OTHER, &e))
+            Err(Failure {
+                code: EXIT_OTHER,
+                text: "`demo` is not part of this build".to_owned(),
+            })
+        }
+        Command::Gateway(args) => Ok(runtime()?.block_on(redrive::gateway::run(args.into()))?),
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    // A quota of CPU is seen here, which the number of cores would not show.
+    let workers = available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(EXIT_OTHER, &e))
+}

@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::watch::{Activity, Counted, Watched};
+use crate::tcp::SharedTcp;
 
 /// What clients may do (`listen`, `[client]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,13 +181,18 @@ impl Connection {
             .set_nodelay(true)
             .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
         let activity = Arc::new(Activity::new());
-        let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        let tcp = SharedTcp::new(stream);
+        let io = TokioIo::new(Watched::new(tcp.clone(), Arc::clone(&activity)));
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
         let mut connection = pin!(builder.serve_connection(io, service));
         let done = tokio::select! {
             done = &mut connection => done,
             () = activity.overdue(&params) => {
                 tracing::debug!("client connection closed: idle, or its head took too long");
+                Ok(())
+            }
+            () = activity.abandoned(&tcp), if !params.half_close => {
+                tracing::debug!("client connection closed: the client hung up on its request");
                 Ok(())
             }
             () = stop.cancelled() => {

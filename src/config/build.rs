@@ -200,8 +200,15 @@ fn rule(rule: &Layer) -> CustomRule {
         status,
         body_contains: view.text("body_contains"),
         header: view.header("header.name").zip(view.text("header.value")),
-        class: words::CLASS.value(view, "class"),
-        ran: words::RAN.value_or_default(view, "ran"),
+        class: view
+            .word("class")
+            .and_then(|word| word.parse().ok())
+            .expect("the table of keys admits only real classes, and a rule must have one"),
+        ran: view
+            .word("ran")
+            .unwrap_or(super::defaults::CLASSIFY_RAN)
+            .parse()
+            .expect("the table of keys admits only the words of `Ran`"),
     }
 }
 

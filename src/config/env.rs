@@ -48,6 +48,14 @@ pub(super) fn read(env: &BTreeMap<String, String>, layers: &mut Layers, faults: 
 
     // Tables before single keys: the variable that says more about a key holds.
     for (name, value, target) in &ours {
+        if value.trim().is_empty() && matches!(target, Target::List(_) | Target::Section(_)) {
+            faults.push(Fault::new(
+                Some(Source::variable(name, value)),
+                format!("{name} is set to nothing"),
+                "expected inline TOML; unset it to leave all as it is",
+            ));
+            continue;
+        }
         let source = Source::document(name, value.trim());
         match target {
             Target::List(scope) => Reader::new(&source, faults).read_list(*scope, layers),

@@ -43,6 +43,14 @@ impl Fault {
         self
     }
 
+    /// The document at fault, if it is one.
+    fn document(&self) -> Option<&str> {
+        match &self.place.as_ref()?.source.kind {
+            SourceKind::Document(name) => Some(name),
+            SourceKind::Variable(_) | SourceKind::Flag(_) => None,
+        }
+    }
+
     /// Name of the text at fault, with line and column where it has them.
     fn location(&self) -> String {
         match &self.place {
@@ -132,12 +140,25 @@ impl fmt::Display for Fault {
 }
 
 impl Error {
-    /// All that is wrong; `None` when nothing is. Ordered by source and place, so that a file is mended from its top.
+    /// All that is wrong; `None` when nothing is. A file's faults stand together, from its top.
     pub(super) fn from_faults(mut faults: Vec<Fault>) -> Option<Self> {
-        // A stable sort: sources stay in the order in which they were read.
-        faults.sort_by_key(|fault| match &fault.place {
-            Some(place) if matches!(place.source.kind, SourceKind::Document(_)) => place.span.start,
-            _ => usize::MAX,
+        let mut names: Vec<String> = Vec::new();
+        for fault in &faults {
+            if let Some(name) = fault.document()
+                && !names.iter().any(|known| known == name)
+            {
+                names.push(name.to_owned());
+            }
+        }
+        faults.sort_by_key(|fault| {
+            let document = fault
+                .document()
+                .and_then(|name| names.iter().position(|known| known == name));
+            match (&fault.place, document) {
+                (Some(place), Some(document)) => (document, place.span.start),
+                // Stable: variables and flags stay as they were read, behind the documents.
+                _ => (usize::MAX, 0),
+            }
         });
         faults.dedup();
         (!faults.is_empty()).then_some(Self { faults })

@@ -33,6 +33,9 @@ impl<'a> Reader<'a> {
         let (table, errors) = DeTable::parse_recoverable(&text.text);
         if self.is_well_formed(&errors) {
             self.walk_top(table.get_ref(), layers);
+        } else {
+            // Nobody knows what it would have said.
+            layers.is_whole = false;
         }
     }
 
@@ -222,12 +225,12 @@ fn unfit(key: &Key, fit: &Fit, place: &Place) -> Fault {
         expected.push_str(&format!("; did you mean {meant}?"));
     }
     let has_secret = key.kind == Kind::Url && fit.written.contains('@');
-    let written: String = if has_secret {
-        "what it is".to_owned()
+    let what = if has_secret {
+        format!("`{}` holds what may be a secret", key.path)
     } else {
-        fit.written.chars().take(WRITTEN_CHARS_MAX).collect()
+        let written: String = fit.written.chars().take(WRITTEN_CHARS_MAX).collect();
+        format!("`{}` cannot {verb} `{written}`", key.path)
     };
-    let what = format!("`{}` cannot {verb} `{written}`", key.path);
     let fault = Fault::new(Some(place.part(fit.part.clone())), what, expected);
     if has_secret { fault.secret() } else { fault }
 }

@@ -5,13 +5,16 @@
 
 use super::fault::{Fault, MISSING_UPSTREAM};
 use super::layer::{Layer, Layers, View};
-use super::value::{Value, spell_milli};
+use super::quantity::spell_milli;
+use super::value::Value;
 
 /// Everything impossible in what was configured.
 pub(super) fn faults(layers: &Layers) -> Vec<Fault> {
     let mut faults = Vec::new();
     let top = View::top(layers);
-    upstream(top, &mut faults);
+    if layers.is_whole {
+        upstream(top, &mut faults);
+    }
     addresses(top, &mut faults);
     circles(top, &mut faults);
     sizes(top, &mut faults);
@@ -98,16 +101,21 @@ fn client_certificate(top: View<'_>, faults: &mut Vec<Fault>) {
 
 /// What a route may set, as it holds there.
 fn policy(view: View<'_>, faults: &mut Vec<Fault>) {
+    let mut seen = Vec::new();
     for class in ["throttled", "suspected", "other"] {
         let cost_path = format!("budget.cost.{class}");
         let pair = [cost_path.as_str(), "budget.capacity"];
         let (cost, capacity) = (view.milli(&cost_path), view.milli("budget.capacity"));
+        let place = view.place(&pair);
         if let (Some(cost), Some(capacity)) = (cost, capacity)
             && cost > capacity
             && view.sets_any(&pair)
+            // A small capacity is one mistake, not one for each price.
+            && !seen.contains(&place)
         {
+            seen.push(place.clone());
             faults.push(Fault::new(
-                view.place(&pair),
+                place,
                 format!(
                     "`{cost_path}` ({}) is above `budget.capacity` ({})",
                     spell_milli(cost),

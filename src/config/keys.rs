@@ -173,10 +173,10 @@ const RATE: Kind = Kind::Count {
     min: 1,
     max: 1_000_000,
 };
-/// Half of the address space, so that two sizes can always be added.
+/// Half of the address space in whole GiB, so that two sizes can always be added.
 const BYTES: Kind = Kind::Size {
     min: 0,
-    max: usize::MAX / 2,
+    max: (usize::MAX >> 31) << 30,
 };
 /// From what the HTTP parser needs at least to far more than any gateway accepts.
 const HEAD_BYTES: Kind = Kind::Size {

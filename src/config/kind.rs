@@ -94,7 +94,9 @@ impl Kind {
             (true, DeValue::Array(items)) => items.iter().collect(),
             (false, _) => vec![value],
             (true, _) => {
-                return Err(vec![self.mismatch(here(value), value.get_ref())]);
+                let mut mismatch = self.mismatch(here(value), value.get_ref());
+                mismatch.misfit.expected = self.expected();
+                return Err(vec![mismatch]);
             }
         };
         let mut texts = Vec::new();
@@ -104,6 +106,9 @@ impl Kind {
                 Some(text) => texts.push((here(item), text)),
                 None => misfits.push(self.mismatch(here(item), item.get_ref())),
             }
+        }
+        if !misfits.is_empty() && !self.is_list() {
+            return Err(misfits);
         }
         match self.read_items(texts) {
             Ok(value) if misfits.is_empty() => Ok(value),
@@ -175,7 +180,7 @@ impl Kind {
             part,
             written,
             misfit: Misfit {
-                expected: self.expected(),
+                expected: self.expected_item(),
                 meant,
             },
         }

@@ -11,7 +11,8 @@ use http::{HeaderName, Method};
 
 use super::keys::Scope;
 use super::origin::{Origin, Place};
-use super::value::{Url, Value};
+use super::url::Url;
+use super::value::Value;
 
 /// One value and where it was written.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Layers {
     pub(crate) routes: Vec<Layer>,
     /// The operator's classification rules, in file order.
     pub(crate) rules: Vec<Layer>,
+    /// Whether every source could be read; of what could not, nothing can be said to be missing.
+    pub(crate) is_whole: bool,
 }
 
 impl Layers {
@@ -62,6 +65,7 @@ impl Layers {
             top,
             routes: Vec::new(),
             rules: Vec::new(),
+            is_whole: true,
         }
     }
 

@@ -1,15 +1,16 @@
-//! From text to a value: durations, sizes, tokens, addresses, URLs, names. Pure; knows neither files nor keys.
+//! From text to a value: words, addresses, URLs, names. Amounts stand in [`quantity`](super::quantity).
+//!
+//! Pure; knows neither files nor keys.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use http::{HeaderName, Method, Uri};
+use http::{HeaderName, Method};
 
 use super::fault::meant;
 use super::kind::Kind;
-use super::value::{MILLI, SIZE_UNITS, Url, Value};
+use super::quantity::{MILLI, TIME_MAX, TOKENS_MAX, meant_size, milli, size, spell_size, time};
+use super::value::Value;
 
 /// Why a text does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub(crate) fn value(kind: Kind, text: &str) -> Parsed {
         Kind::Address => SocketAddr::from_str(text)
             .map(Value::Address)
             .map_err(|_| kind.meaning(meant_address(text))),
-        Kind::Url => url(text).map(Value::Url),
+        Kind::Url => super::url::url(text).map(Value::Url),
         Kind::Header => HeaderName::from_bytes(text.as_bytes())
             .map(Value::Header)
             .map_err(|_| kind.misfit()),
@@ -110,7 +111,7 @@ impl List {
 }
 
 impl Misfit {
-    fn new(expected: &str) -> Self {
+    pub(super) fn new(expected: &str) -> Self {
         Self {
             expected: expected.to_owned(),
             meant: None,
@@ -119,14 +120,23 @@ impl Misfit {
 }
 
 impl Kind {
-    fn misfit(self) -> Misfit {
+    pub(super) fn misfit(self) -> Misfit {
         Misfit::new(&self.expected())
     }
 
-    fn meaning(self, meant: Option<String>) -> Misfit {
+    pub(super) fn meaning(self, meant: Option<String>) -> Misfit {
         Misfit {
             expected: self.expected(),
             meant,
+        }
+    }
+
+    /// What fits for one item of a list, or for a value that is none; follows "expected".
+    pub(crate) fn expected_item(self) -> String {
+        match self {
+            Self::Words(words) => one_of(words),
+            Self::Methods => "a method like \"GET\" or \"POST\"".to_owned(),
+            _ => self.expected(),
         }
     }
 
@@ -145,8 +155,8 @@ impl Kind {
             }
             Self::Size { min, max } => format!(
                 "a whole size with its unit, like \"32KiB\" or \"10MiB\", from {} to {}",
-                Value::Size(min),
-                Value::Size(max)
+                spell_size(min),
+                spell_size(max)
             ),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Tokens { zero } => format!(
@@ -175,7 +185,11 @@ impl Kind {
 
 fn one_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-    quoted.join(", ")
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 fn word(words: &'static [&'static str], text: &str) -> Result<&'static str, Misfit> {
@@ -191,59 +205,6 @@ fn word(words: &'static [&'static str], text: &str) -> Result<&'static str, Misf
         expected,
         meant: meant(text, words.iter().copied()).map(|word| format!("{word:?}")),
     })
-}
-
-fn time(text: &str) -> Option<Duration> {
-    // The parser would take a bare 0, but nothing that has no unit is a time here.
-    text.ends_with(|c: char| c.is_ascii_alphabetic())
-        .then(|| humantime::parse_duration(text).ok())
-        .flatten()
-}
-
-fn size(text: &str) -> Option<usize> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let (unit, _) = SIZE_UNITS
-        .into_iter()
-        .find(|(_, name)| *name == &text[digits.len()..])?;
-    // Signs would be taken by `parse`.
-    digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then_some(())?;
-    digits.parse::<usize>().ok()?.checked_mul(unit)
-}
-
-/// The binary unit that was meant by `MB`, `mb`, `M`, and their like.
-fn meant_size(text: &str) -> Option<String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-    let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
-        "k" | "kb" | "kib" => "KiB",
-        "m" | "mb" | "mib" => "MiB",
-        "g" | "gb" | "gib" => "GiB",
-        "b" => "B",
-        _ => return None,
-    };
-    let proposal = format!("{digits}{unit}");
-    (proposal != text && size(&proposal).is_some()).then(|| format!("{proposal:?}"))
-}
-
-/// Thousandths of a decimal number, exactly; no exponent, no sign, no fourth decimal but zero.
-fn milli(text: &str) -> Option<u64> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(whole) || !is_number(decimals) {
-        return None;
-    }
-    let decimals = decimals.trim_end_matches('0');
-    if decimals.len() > 3 {
-        return None;
-    }
-    let thousandths: u64 = format!("{decimals:0<3}").parse().ok()?;
-    whole
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(MILLI)?
-        .checked_add(thousandths)
 }
 
 fn meant_address(text: &str) -> Option<String> {
@@ -264,7 +225,7 @@ fn method(kind: Kind, text: &str) -> Result<Method, Misfit> {
             meant: Some(format!("{upper:?}")),
         });
     }
-    Method::from_bytes(text.as_bytes()).map_err(|_| kind.misfit())
+    Method::from_bytes(text.as_bytes()).map_err(|_| Misfit::new(&kind.expected_item()))
 }
 
 fn name(kind: Kind, text: &str) -> Parsed {
@@ -293,51 +254,6 @@ fn pattern(kind: Kind, text: &str) -> Parsed {
     fits.then(|| Value::Text(text.to_owned()))
         .ok_or_else(|| kind.misfit())
 }
-
-fn url(text: &str) -> Result<Url, Misfit> {
-    if !text.contains("://") {
-        let proposal = format!("https://{text}");
-        let is_likely = text.contains('.') && url(&proposal).is_ok();
-        return Err(Kind::Url.meaning(is_likely.then(|| format!("{proposal:?}"))));
-    }
-    let uri = Uri::from_str(text).map_err(|_| Kind::Url.misfit())?;
-    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err(Kind::Url.misfit());
-    };
-    if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
-        return Err(Misfit::new("a URL that starts with http:// or https://"));
-    }
-    if authority.as_str().contains('@') {
-        return Err(Misfit::new("a URL without user and password"));
-    }
-    if uri.query().is_some() || text.contains('#') {
-        return Err(Misfit::new(
-            "a URL without query and fragment: only its path is put before the request's",
-        ));
-    }
-    if authority.host().is_empty() || !has_valid_port(authority) {
-        return Err(Kind::Url.misfit());
-    }
-    Ok(Url {
-        scheme: scheme.clone(),
-        authority: authority.clone(),
-        base_path: uri.path().trim_end_matches('/').to_owned(),
-    })
-}
-
-fn has_valid_port(authority: &Authority) -> bool {
-    match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => true,
-        Some(_) => authority.port_u16().is_some_and(|port| port > 0),
-        None => false,
-    }
-}
-
-/// The longest time that can be set. Longer ones are mistakes, and would overflow a deadline some day.
-const TIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// The most tokens: far past any use, and a thousand times that still fits every sum.
-const TOKENS_MAX: u64 = 1_000_000_000;
 
 /// The longest route name: it is a metric label.
 const NAME_BYTES_MAX: usize = 64;

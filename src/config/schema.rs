@@ -148,8 +148,8 @@ fn plain(value: &Value) -> Json {
         Value::Word(word) => json!(word),
         Value::Words(words) => json!(words),
         Value::Count(count) => json!(count),
-        Value::Milli(milli) if milli % super::value::MILLI == 0 => {
-            json!(milli / super::value::MILLI)
+        Value::Milli(milli) if milli % super::quantity::MILLI == 0 => {
+            json!(milli / super::quantity::MILLI)
         }
         other => {
             let text = other.to_string();

@@ -7,8 +7,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
 use http::{HeaderName, Method};
+
+use super::quantity::{spell_milli, spell_size, spell_time};
+use super::url::Url;
 
 /// One configured value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,17 +41,6 @@ pub(crate) enum Value {
     Text(String),
 }
 
-/// Where requests go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Url {
-    /// `http` or `https`.
-    pub(crate) scheme: Scheme,
-    /// Host and port.
-    pub(crate) authority: Authority,
-    /// Empty, or starting with a slash and not ending in one.
-    pub(crate) base_path: String,
-}
-
 impl fmt::Display for Value {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,16 +60,6 @@ impl fmt::Display for Value {
     }
 }
 
-impl fmt::Display for Url {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "{}://{}{}",
-            self.scheme, self.authority, self.base_path
-        )
-    }
-}
-
 fn write_text(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     // toml knows which characters need escaping, and how.
     write!(out, "{}", toml::Value::from(text))
@@ -91,56 +72,3 @@ fn write_list<'a>(
     let quoted: Vec<String> = words.map(|word| format!("{word:?}")).collect();
     write!(out, "[{}]", quoted.join(", "))
 }
-
-/// In the largest unit that keeps it whole: `75s`, `5m`, `1500ms`.
-fn spell_time(time: Duration) -> String {
-    let nanos = time.as_nanos();
-    let (unit, name) = TIME_UNITS
-        .into_iter()
-        .find(|(unit, _)| nanos != 0 && nanos % unit == 0)
-        .unwrap_or((NANOS_PER_SECOND, "s"));
-    format!("{}{name}", nanos / unit)
-}
-
-/// In the largest unit that keeps it whole: `10MiB`, `1025B`.
-fn spell_size(bytes: usize) -> String {
-    let (unit, name) = SIZE_UNITS
-        .into_iter()
-        .rev()
-        .find(|(unit, _)| bytes != 0 && bytes % unit == 0)
-        .unwrap_or((1, "B"));
-    format!("{}{name}", bytes / unit)
-}
-
-/// Thousandths as a decimal without useless zeros: `0.2`, `500`.
-pub(super) fn spell_milli(milli: u64) -> String {
-    let (whole, part) = (milli / MILLI, milli % MILLI);
-    if part == 0 {
-        return whole.to_string();
-    }
-    let decimals = format!("{part:03}");
-    format!("{whole}.{}", decimals.trim_end_matches('0'))
-}
-
-/// The units of sizes, smallest first.
-pub(super) const SIZE_UNITS: [(usize, &str); 4] = [
-    (1, "B"),
-    (1 << 10, "KiB"),
-    (1 << 20, "MiB"),
-    (1 << 30, "GiB"),
-];
-
-/// Milli-tokens in a token.
-pub(super) const MILLI: u64 = 1000;
-
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
-
-/// Units of time in nanoseconds, largest first.
-const TIME_UNITS: [(u128, &str); 6] = [
-    (3600 * NANOS_PER_SECOND, "h"),
-    (60 * NANOS_PER_SECOND, "m"),
-    (NANOS_PER_SECOND, "s"),
-    (NANOS_PER_SECOND / 1_000, "ms"),
-    (NANOS_PER_SECOND / 1_000_000, "us"),
-    (1, "ns"),
-];

@@ -1,11 +1,11 @@
-//! The words of the file and the variants that they stand for.
+//! The words of the file and the variants that they stand for, where the module of the variants knows no words itself.
 
 use super::layer::View;
 use crate::admin::Pages;
 use crate::pace::Mode;
 use crate::proxy::account::Told;
 use crate::proxy::headers::{Forwarded, Host};
-use crate::retry::classify::{Class, Integration, Proof, Ran};
+use crate::retry::classify::{Integration, Proof};
 use crate::retry::{IdempotencyKey, UnsafeMethods};
 use crate::telemetry::Format;
 
@@ -19,15 +19,6 @@ impl<T: Copy> Words<T> {
             .word(path)
             .expect("a configuration without faults holds every word");
         self.variant(word)
-    }
-
-    /// The same for a key of a rule, whose default stands in no layer.
-    pub(super) fn value_or_default(&self, view: View<'_>, path: &str) -> T {
-        let default = super::keys::Scope::Classify
-            .key(path)
-            .and_then(|key| key.default);
-        let word = view.word(path).or(default);
-        self.variant(word.expect("the key has a default"))
     }
 
     fn variant(&self, word: &str) -> T {
@@ -76,18 +67,3 @@ pub(super) const LOG_REQUESTS: Words<Told> = Words(&[
     ("retried", Told::Retried),
     ("none", Told::None),
 ]);
-
-pub(super) const CLASS: Words<Class> = Words(&[
-    ("ok", Class::Ok),
-    ("throttled", Class::Throttled),
-    ("quota", Class::Quota),
-    ("suspected", Class::Suspected),
-    ("overloaded", Class::Overloaded),
-    ("timeout", Class::Timeout),
-    ("unsent", Class::Unsent),
-    ("broken", Class::Broken),
-    ("permanent", Class::Permanent),
-]);
-
-pub(super) const RAN: Words<Ran> =
-    Words(&[("no", Ran::No), ("maybe", Ran::Maybe), ("yes", Ran::Yes)]);

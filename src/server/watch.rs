@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -18,6 +18,7 @@ use tower::Service;
 
 use super::Params;
 use crate::clock;
+use crate::tcp::SharedTcp;
 
 /// What a connection does.
 #[derive(Debug)]
@@ -78,6 +79,16 @@ impl Activity {
             };
             // A head may begin meanwhile; looked at this often, it is noticed within half its limit more.
             tokio::time::sleep_until(due.min(now + params.header_timeout / 2).into()).await;
+        }
+    }
+
+    /// Waits until the client has hung up on a request that is in flight. hyper notices that only while it reads, which it
+    /// does not do in the middle of an upload that nobody wants just now, say because the request backs off.
+    pub(super) async fn abandoned(&self, tcp: &SharedTcp) {
+        tcp.hung_up().await;
+        while self.lock().in_flight == 0 {
+            // What was sent before the end may still become a request, or be refused; hyper ends the connection after it.
+            tokio::time::sleep(ABANDONED_EVERY).await;
         }
     }
 
@@ -226,3 +237,6 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
+
+/// How often a connection whose client has hung up is looked at, for as long as it carries no request.
+const ABANDONED_EVERY: Duration = Duration::from_millis(50);

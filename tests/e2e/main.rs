@@ -11,6 +11,8 @@ mod answers;
 mod support;
 
 mod budget;
+mod cancel;
+mod connections;
 mod deadlines;
 mod futility;
 mod giving_up;
@@ -18,4 +20,6 @@ mod hints;
 mod metrics;
 mod policy;
 mod safety;
+mod streaming;
 mod throttles;
+mod uploads;

@@ -42,16 +42,11 @@ impl Exchange<'_> {
             connect: self.lane.deadline.connect,
             head,
         };
-        let trust = if self.session.survives_a_break() {
-            Trust::Any
-        } else {
-            Trust::Settled
-        };
         let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
         let sent = self
             .lane
             .upstream
-            .send(self.request(), trust, &tally, limits)
+            .send(self.request(), self.trust(), &tally, limits)
             .await;
         let elapsed = clock::now().saturating_duration_since(started);
         metrics.attempt_duration.observe(elapsed.as_secs_f64());
@@ -93,6 +88,15 @@ impl Exchange<'_> {
                     client_limit,
                 }
             }
+        }
+    }
+
+    /// A request that may not be sent twice is only trusted to a connection that shows no sign of its end.
+    fn trust(&self) -> Trust {
+        if self.session.survives_a_break() {
+            Trust::Any
+        } else {
+            Trust::Settled
         }
     }
 

@@ -18,9 +18,10 @@ use tokio_rustls::TlsConnector;
 use tower::util::{BoxCloneSyncService, ServiceExt};
 use tower::{Service, service_fn};
 
-use super::wire::{SharedTcp, Transport};
+use super::wire::Transport;
 use super::{Params, TlsParams};
 use crate::retry::classify::{Fault, FaultKind, Sent};
+use crate::tcp::SharedTcp;
 
 /// Why an upstream's connections can never be made: what it needs is missing or unreadable.
 #[derive(Debug, thiserror::Error)]

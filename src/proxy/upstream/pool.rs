@@ -21,11 +21,12 @@ use tokio_util::task::TaskTracker;
 
 use super::connect::Connector;
 use super::mark::Mark;
-use super::wire::{Ledger, SharedTcp, Wire};
+use super::wire::{Ledger, Wire};
 use super::{ConnectionParams, HeaderCase, Trust};
 use crate::clock;
 use crate::proxy::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
+use crate::tcp::SharedTcp;
 
 /// The connections to one upstream.
 #[derive(Clone)]

@@ -111,6 +111,26 @@ impl Sidecar {
         );
     }
 
+    /// Waits until the sum is exactly this and stays so for a few looks: a gauge that comes to rest.
+    pub(crate) async fn settles(&self, family: &str, labels: &[&str], value: f64) {
+        let mut looks = 0;
+        for _ in 0..1000 {
+            looks = if self.total(family, labels).await == value {
+                looks + 1
+            } else {
+                0
+            };
+            if looks == 3 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!(
+            "{family}{labels:?} is {} and not {value}",
+            self.total(family, labels).await
+        );
+    }
+
     /// Begins the drain.
     pub(crate) fn terminate(&mut self) {
         self.shutdown

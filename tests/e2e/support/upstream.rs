@@ -1,6 +1,7 @@
 //! A scripted upstream on raw sockets: it records every request to the byte and answers what the script says.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,10 +45,23 @@ pub(crate) struct Upstream {
     pub(crate) addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     count: watch::Receiver<usize>,
+    load: Arc<Load>,
     tasks: JoinSet<()>,
 }
 
+/// How busy it is, and was.
+#[derive(Default)]
+struct Load {
+    accepted: AtomicUsize,
+    in_flight: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// One request from its head to its answer.
+struct Flight(Arc<Recorder>);
+
 struct Recorder {
+    load: Arc<Load>,
     seen: Arc<Mutex<Vec<Seen>>>,
     count: watch::Sender<usize>,
     script: Script,
@@ -68,7 +82,9 @@ impl Upstream {
         let addr = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (sender, count) = watch::channel(0);
+        let load = Arc::new(Load::default());
         let recorder = Arc::new(Recorder {
+            load: Arc::clone(&load),
             seen: Arc::clone(&seen),
             count: sender,
             script: Arc::new(script),
@@ -77,6 +93,7 @@ impl Upstream {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                recorder.load.accepted.fetch_add(1, Ordering::SeqCst);
                 connections.spawn(serve(stream, Arc::clone(&recorder)));
             }
         });
@@ -84,6 +101,7 @@ impl Upstream {
             addr,
             seen,
             count,
+            load,
             tasks,
         }
     }
@@ -107,6 +125,16 @@ impl Upstream {
         port
     }
 
+    /// How many connections were made to it.
+    pub(crate) fn accepted(&self) -> usize {
+        self.load.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many requests were in flight at once at most.
+    pub(crate) fn most_in_flight(&self) -> usize {
+        self.load.most.load(Ordering::SeqCst)
+    }
+
     /// Waits until this many requests have come.
     pub(crate) async fn saw(&self, count: usize) {
         let mut counts = self.count.clone();
@@ -117,6 +145,21 @@ impl Upstream {
         .await
         .unwrap_or_else(|_| panic!("the upstream saw {} of {count} requests", self.count()))
         .unwrap();
+    }
+}
+
+impl Flight {
+    fn new(recorder: Arc<Recorder>) -> Self {
+        let load = &recorder.load;
+        let in_flight = load.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        load.most.fetch_max(in_flight, Ordering::SeqCst);
+        Self(recorder)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.load.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -134,6 +177,7 @@ async fn serve(mut stream: TcpStream, recorder: Arc<Recorder>) {
             seen.len() - 1
         };
         recorder.count.send_modify(|count| *count += 1);
+        let flight = Flight::new(Arc::clone(&recorder));
         let reply = (recorder.script)(index, &request);
         if let Reply::Early(bytes) = &reply
             && stream.write_all(bytes).await.is_err()
@@ -157,9 +201,13 @@ async fn serve(mut stream: TcpStream, recorder: Arc<Recorder>) {
         }
         recorder.seen.lock().unwrap()[index] = request;
         let written = match reply {
-            Reply::Bytes(bytes) => stream.write_all(&bytes).await,
+            Reply::Bytes(bytes) => {
+                drop(flight);
+                stream.write_all(&bytes).await
+            }
             Reply::After(wait, bytes) => {
                 tokio::time::sleep(wait).await;
+                drop(flight);
                 stream.write_all(&bytes).await
             }
             Reply::ThenClose(bytes) => {

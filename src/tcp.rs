@@ -1,0 +1,109 @@
+//! A TCP connection that two can look at: the protocol that owns it, and whoever asks whether the peer is still there.
+//!
+//! A protocol learns of the peer's end when it reads, and it reads only when it wants something. The kernel knows earlier.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A TCP connection that two can look at.
+#[derive(Clone, Debug)]
+pub struct SharedTcp(Arc<TcpStream>);
+
+impl SharedTcp {
+    /// Shares the stream.
+    pub fn new(stream: TcpStream) -> Self {
+        Self(Arc::new(stream))
+    }
+
+    /// Whether an idle connection can still carry a request, as the kernel knows at this moment.
+    ///
+    /// Anything readable on an idle HTTP/1.1 connection is its end, or the beginning of it: a FIN, a reset, a TLS alert,
+    /// or an answer that nobody asked for.
+    pub fn is_quiet(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        matches!(SockRef::from(&*self.0).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Waits until the peer has closed its sending side or the whole connection, also behind bytes that nobody has read.
+    ///
+    /// Only Linux tells that; elsewhere it waits for ever, and the end is noticed when it is read.
+    pub async fn hung_up(&self) {
+        // Not "readable", which unread bytes keep true: this interest wakes for the end of the stream, and for urgent
+        // data, which this socket does not listen to.
+        #[cfg(target_os = "linux")]
+        while let Ok(ready) = self.0.ready(tokio::io::Interest::PRIORITY).await {
+            if ready.is_read_closed() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+impl AsyncRead for SharedTcp {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read(buf.initialize_unfilled()) {
+                Ok(bytes) => {
+                    buf.advance(bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for SharedTcp {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match self.0.try_write(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match self.0.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // a socket holds nothing back
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+    }
+}
