@@ -4,7 +4,7 @@
 //! and the bound addresses can be asked for, so a test runs the whole product on port 0.
 //!
 //! A drain (SIGTERM) makes `/readyz` fail and goes on serving, new connections included: a sidecar's client may still be
-//! at work. It ends when nothing was in flight for [`QUIET`], at the latest after `shutdown.grace`; a second signal ends
+//! at work. It ends when nothing was in flight for `QUIET`, at the latest after `shutdown.grace`; a second signal ends
 //! it at once.
 
 use std::convert::Infallible;
@@ -237,7 +237,7 @@ where
         }))
 }
 
-/// Returns once nothing was in flight for [`QUIET`].
+/// Returns once nothing was in flight for `QUIET`.
 async fn quiet(proxy: &Proxy) {
     let mut since = clock::now();
     while clock::now().saturating_duration_since(since) < QUIET {

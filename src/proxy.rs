@@ -1,6 +1,6 @@
 //! The path of a request, on one screen.
 //!
-//! [`Proxy::walk`] is the whole of it: **screen** what may not be forwarded, find the **route**, and let the
+//! `Proxy::walk` is the whole of it: **screen** what may not be forwarded, find the **route**, and let the
 //! [`attempt`] loop send, classify, ask and wait until there is something to deliver. Around it, whatever happens, the
 //! request's [`account`] is told once, and errors become answers in one place.
 

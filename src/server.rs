@@ -2,10 +2,10 @@
 //!
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
-//! takes longer than `client.header_timeout`, or when the server stops; see [`watch`] for the first two.
+//! takes longer than `client.header_timeout`, or when the server stops; see `server/watch.rs` for the first two.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
-//! runs out of file descriptors, accepting pauses for [`ACCEPT_PAUSE`] and goes on.
+//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on.
 
 mod watch;
 

@@ -1,7 +1,7 @@
 //! What a key takes, and how that is read from a TOML value or from bare text.
 //!
 //! A file's value has a TOML type, which must fit; a variable's, a flag's or a default's has none. Both are reduced to
-//! text here and understood once, in [`parse`](super::parse).
+//! text here and understood once, in `config/parse.rs`.
 
 use std::ops::Range;
 

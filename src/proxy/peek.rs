@@ -1,6 +1,6 @@
 //! Looks at the first bytes of an answer's body, and delivers them unchanged.
 //!
-//! Only for statuses whose body is evidence; at most [`BODY_HEAD_BYTES_MAX`] and for at most [`PEEK_WAIT`], so an error
+//! Only for statuses whose body is evidence; at most [`BODY_HEAD_BYTES_MAX`] and for at most `PEEK_WAIT`, so an error
 //! page that trickles in or never ends is classified by what came, and streams on.
 
 use std::collections::VecDeque;
@@ -43,7 +43,7 @@ where
         }
     }
 
-    /// Reads ahead as far as evidence may reach, and for `within` or [`PEEK_WAIT`], whichever is shorter.
+    /// Reads ahead as far as evidence may reach, and for `within` or `PEEK_WAIT`, whichever is shorter.
     ///
     /// # Errors
     /// When the body breaks before that: then there is no whole answer to look at or to deliver.

@@ -26,7 +26,7 @@ pub(super) struct Reader {
 #[error("a later attempt has taken over the request's body")]
 struct Superseded;
 
-/// The client's body failed; the cause stays with [`Replay::failure`].
+/// The client's body failed; the cause stays with [`super::Replay::failure`].
 #[derive(Debug, thiserror::Error)]
 #[error("the client's body failed: {0}")]
 struct ClientFailed(Arc<BoxError>);

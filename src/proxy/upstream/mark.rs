@@ -19,7 +19,7 @@ pub(super) struct Mark {
     cancelled: IntCounter,
 }
 
-/// The request's end of a [`Mark`]. Dropped without a class, the attempt counts as cancelled if a byte was ever written.
+/// The request's end of a mark. Dropped without a class, the attempt counts as cancelled if a byte was ever written.
 #[derive(Debug)]
 pub struct Tally {
     mark: Arc<Mark>,
