@@ -96,6 +96,9 @@ impl Admin {
         let tasks = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let admin = Arc::new(self);
+        // Dropped with this future, so that no connection outlives it.
+        let end = CancellationToken::new();
+        let _cut_off = end.clone().drop_guard();
         let work = async {
             loop {
                 let slot = Arc::clone(&slots)
@@ -105,10 +108,10 @@ impl Admin {
                 match admin.listener.accept().await {
                     Ok((stream, _)) => {
                         let admin = Arc::clone(&admin);
-                        tasks.spawn(async move {
+                        tasks.spawn(end.clone().run_until_cancelled_owned(async move {
                             admin.serve(stream).await;
                             drop(slot);
-                        });
+                        }));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept admin connections just now");

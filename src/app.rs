@@ -180,9 +180,10 @@ impl App {
         } = self;
         let stop = CancellationToken::new();
         let serve = {
-            let proxy = Arc::clone(&proxy);
+            let (proxy, refusing) = (Arc::clone(&proxy), Arc::clone(&proxy));
             server.run(
                 move |client| stack(Arc::clone(&proxy), client),
+                move || refusing.count_unreadable(),
                 stop.clone(),
             )
         };

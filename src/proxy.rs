@@ -42,7 +42,7 @@ use self::body::{BoxError, ResponseBody};
 use self::ending::Ending;
 use self::error::Error;
 use self::lane::{Bucket, Lane};
-use self::metrics::Gauges;
+use self::metrics::{Gauges, RequestOutcome};
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
@@ -130,15 +130,19 @@ impl Proxy {
     ) -> Response<ResponseBody> {
         let mut response = respond::problem(error);
         account.refused(error, response.status());
-        let is_clients =
-            response.status().is_client_error() || matches!(error, Error::TransferCoding);
-        if is_clients && version < Version::HTTP_2 {
+        if error.is_clients() && version < Version::HTTP_2 {
             // What follows on this connection may not be where the client thinks it is.
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+
+    /// Counts a request that nobody could read; it has no route.
+    pub fn count_unreadable(&self) {
+        let metrics = &self.default.metrics;
+        metrics.requests(RequestOutcome::Rejected).inc();
     }
 
     /// Brings the gauges that are only looked at up to date.

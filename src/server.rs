@@ -2,11 +2,14 @@
 //!
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
-//! takes longer than `client.header_timeout`, or when the server stops; see `server/watch.rs` for the first two.
+//! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
+//! clients that hang up. What is no request at all is refused by hyper, in the words of `server/refusal.rs`.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
 //! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on.
 
+mod activity;
+mod refusal;
 mod watch;
 
 use std::convert::Infallible;
@@ -31,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use self::watch::{Activity, Counted, Watched};
+use self::activity::Activity;
+use self::watch::{Counted, Watched};
 use crate::tcp::SharedTcp;
 
 /// What clients may do (`listen`, `[client]`).
@@ -97,10 +101,16 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left.
-    /// `make` gives each connection the service for its peer.
-    pub async fn run<M, S, B>(self, make: M, stop: CancellationToken)
-    where
+    /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left. Dropping the
+    /// future cuts off those that are.
+    /// `make` gives each connection the service for its peer; `refused` is told of every request that no service sees,
+    /// since it cannot be read.
+    pub async fn run<M, S, B>(
+        self,
+        make: M,
+        refused: impl Fn() + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) where
         M: Fn(IpAddr) -> S,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -112,7 +122,11 @@ impl Server {
     {
         let slots = Arc::new(Semaphore::new(self.params.max_connections));
         let builder = Arc::new(builder(&self.params));
+        let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
+        // Dropped with this future, so that no connection outlives it.
+        let end = CancellationToken::new();
+        let _cut_off = end.clone().drop_guard();
         let mut stopped = pin!(stop.cancelled());
         loop {
             let (stream, peer) = tokio::select! {
@@ -135,10 +149,12 @@ impl Server {
                 slot,
                 params: self.params.clone(),
                 builder: Arc::clone(&builder),
+                refused: Arc::clone(&refused),
                 stop: stop.clone(),
                 open: self.metrics.open.clone(),
             };
-            tasks.spawn(connection.serve(make(peer.ip())));
+            let serve = connection.serve(make(peer.ip()));
+            tasks.spawn(end.clone().run_until_cancelled_owned(serve));
         }
         drop(self.listener);
         tasks.close();
@@ -152,6 +168,7 @@ struct Connection {
     slot: OwnedSemaphorePermit,
     params: Params,
     builder: Arc<auto::Builder<TokioExecutor>>,
+    refused: Arc<dyn Fn() + Send + Sync>,
     stop: CancellationToken,
     open: IntGauge,
 }
@@ -172,6 +189,7 @@ impl Connection {
             slot,
             params,
             builder,
+            refused,
             stop,
             open,
         } = self;
@@ -182,7 +200,7 @@ impl Connection {
             .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
         let activity = Arc::new(Activity::new());
         let tcp = SharedTcp::new(stream);
-        let io = TokioIo::new(Watched::new(tcp.clone(), Arc::clone(&activity)));
+        let io = TokioIo::new(Watched::new(tcp.clone(), Arc::clone(&activity), refused));
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
         let mut connection = pin!(builder.serve_connection(io, service));
         let done = tokio::select! {

@@ -137,17 +137,13 @@ impl Account {
     pub fn refused(&mut self, error: &Error, status: StatusCode) {
         self.status = Some(status);
         self.outcome = Some(match error {
-            Error::Malformed(_)
-            | Error::TransferCoding
-            | Error::Connect
-            | Error::ClientBody(_)
-            | Error::Loop => RequestOutcome::Rejected,
+            error if error.is_clients() => RequestOutcome::Rejected,
             Error::Shed { .. } => RequestOutcome::Shed,
             Error::Deadline { .. } => {
                 self.reason.get_or_insert(Reason::Deadline);
                 RequestOutcome::GaveUp
             }
-            Error::NoAnswer(_) | Error::Internal => self.failed(),
+            _ => self.failed(),
         });
     }
 

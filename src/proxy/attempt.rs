@@ -11,7 +11,7 @@ mod send;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Response, Uri};
+use http::{Extensions, HeaderMap, Method, Response, Uri};
 
 use self::last::Last;
 use self::send::Attempted;
@@ -40,6 +40,8 @@ pub struct Exchange<'a> {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    /// Where hyper keeps the case of the header names, if it was told to.
+    extensions: Extensions,
 }
 
 /// What the loop does next.

@@ -68,6 +68,18 @@ impl Error {
         }
     }
 
+    /// Whether the request itself is at fault, so that it was refused whatever the upstream would have said.
+    pub fn is_clients(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::TransferCoding
+            | Self::Connect
+            | Self::ClientBody(_)
+            | Self::Loop => true,
+            Self::NoAnswer(_) | Self::Deadline { .. } | Self::Shed { .. } | Self::Internal => false,
+        }
+    }
+
     /// The error type of `Proxy-Status` (RFC 9209 section 2.3).
     pub fn proxy_status(&self) -> &'static str {
         match self {

@@ -1,44 +1,29 @@
-//! Whether a client connection is idle, or takes too long over a request's head.
+//! The two sides from which a client connection is watched: its bytes, and its requests.
 //!
-//! hyper has one timer for both, and starts it when the last answer ends. So the connection's bytes and its requests are
-//! watched from both sides: the first byte that comes while nothing is in flight begins a head, the service's call ends
-//! it, and the end of the last answer begins idleness.
+//! Both tell the connection's [`Activity`] what happens. The stream also puts hyper's own
+//! refusals in our words, since only here can they be told from answers.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, Response, Version};
+use bytes::{Buf, Bytes};
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use super::Params;
-use crate::clock;
-use crate::tcp::SharedTcp;
+use super::activity::{Activity, Flight};
+use super::refusal;
 
-/// What a connection does.
-#[derive(Debug)]
-pub(super) struct Activity(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    in_flight: usize,
-    /// When the first byte of a head came that is not complete.
-    head_since: Option<Instant>,
-    /// When the connection was made, or its last answer ended.
-    idle_since: Instant,
-    /// HTTP/2 sends bytes of its own while idle, so there no byte begins a head.
-    is_http2: bool,
-}
-
-/// A stream whose reads are seen.
+/// A stream whose reads are seen, and on which hyper's refusals are put in our words.
 pub(super) struct Watched<IO> {
     io: IO,
     activity: Arc<Activity>,
+    refused: Arc<dyn Fn() + Send + Sync>,
+    /// What is still to be written in the place of hyper's refusal.
+    refusal: Option<Bytes>,
 }
 
 /// A service whose requests are counted until their answers end.
@@ -54,90 +39,47 @@ pub(super) struct InFlight<B> {
     _request: Flight,
 }
 
-/// One request in flight.
-struct Flight(Arc<Activity>);
-
-impl Activity {
-    /// A fresh connection.
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(State {
-            in_flight: 0,
-            head_since: None,
-            idle_since: clock::now(),
-            is_http2: false,
-        }))
-    }
-
-    /// Waits until the connection has been idle, or in one head, for too long.
-    pub(super) async fn overdue(&self, params: &Params) {
-        loop {
-            let now = clock::now();
-            let due = match self.due(params) {
-                Some(due) if due <= now => return,
-                Some(due) => due,
-                None => now + params.idle,
-            };
-            // A head may begin meanwhile; looked at this often, it is noticed within half its limit more.
-            tokio::time::sleep_until(due.min(now + params.header_timeout / 2).into()).await;
-        }
-    }
-
-    /// Waits until the client has hung up on a request that is in flight. hyper notices that only while it reads, which it
-    /// does not do in the middle of an upload that nobody wants just now, say because the request backs off.
-    pub(super) async fn abandoned(&self, tcp: &SharedTcp) {
-        tcp.hung_up().await;
-        while self.lock().in_flight == 0 {
-            // What was sent before the end may still become a request, or be refused; hyper ends the connection after it.
-            tokio::time::sleep(ABANDONED_EVERY).await;
-        }
-    }
-
-    /// When patience ends, if nothing changes; never while a request is in flight.
-    fn due(&self, params: &Params) -> Option<Instant> {
-        let state = self.lock();
-        if state.in_flight > 0 {
-            return None;
-        }
-        let idle = state.idle_since + params.idle;
-        Some(
-            state
-                .head_since
-                .map_or(idle, |since| since + params.header_timeout),
-        )
-    }
-
-    fn bytes_came(&self) {
-        let mut state = self.lock();
-        if state.in_flight == 0 && state.head_since.is_none() && !state.is_http2 {
-            state.head_since = Some(clock::now());
-        }
-    }
-
-    fn request_came(self: &Arc<Self>, version: Version) -> Flight {
-        let mut state = self.lock();
-        state.in_flight += 1;
-        state.head_since = None;
-        state.is_http2 = version == Version::HTTP_2;
-        Flight(Arc::clone(self))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.in_flight -= 1;
-        state.idle_since = clock::now();
-    }
-}
-
 impl<IO> Watched<IO> {
-    /// Watches `io`.
-    pub(super) fn new(io: IO, activity: Arc<Activity>) -> Self {
-        Self { io, activity }
+    /// Watches `io`; `refused` is told of every refusal.
+    pub(super) fn new(
+        io: IO,
+        activity: Arc<Activity>,
+        refused: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        Self {
+            io,
+            activity,
+            refused,
+            refusal: None,
+        }
+    }
+
+    /// Notes that hyper writes these bytes. What it writes when it owes no answer to any request is its own refusal.
+    fn note_write(&mut self, bytes: &[u8]) {
+        if self.refusal.is_none()
+            && !self.activity.owes_answer()
+            && let Some(refusal) = refusal::in_our_words(bytes)
+        {
+            self.refusal = Some(refusal.into());
+            (self.refused)();
+        }
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> Watched<IO> {
+    /// Writes what stands in the place of hyper's refusal to its last byte.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = &mut self.refusal {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            rest.advance(written);
+            if rest.is_empty() {
+                self.refusal = None;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -214,6 +156,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.note_write(buf);
+        if self.refusal.is_some() {
+            return self.poll_refusal(cx).map_ok(|()| buf.len());
+        }
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -222,6 +168,11 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.note_write(bufs.first().map_or(&[], |buf| buf));
+        if self.refusal.is_some() {
+            let bytes = bufs.iter().map(|buf| buf.len()).sum();
+            return self.poll_refusal(cx).map_ok(|()| bytes);
+        }
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -230,13 +181,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.activity.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
-
-/// How often a connection whose client has hung up is looked at, for as long as it carries no request.
-const ABANDONED_EVERY: Duration = Duration::from_millis(50);

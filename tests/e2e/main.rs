@@ -10,16 +10,22 @@
 mod answers;
 mod support;
 
+mod admin;
 mod budget;
 mod cancel;
 mod connections;
 mod deadlines;
+mod drain;
 mod futility;
 mod giving_up;
+mod h2c;
+mod headers;
 mod hints;
 mod metrics;
 mod policy;
+mod requests;
 mod safety;
 mod streaming;
 mod throttles;
+mod tls;
 mod uploads;

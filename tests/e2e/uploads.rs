@@ -9,7 +9,7 @@ const REQUESTS: &str = "redrive_requests_total";
 /// Ten mebibytes in which no two stretches are alike.
 fn large() -> Vec<u8> {
     (0..10 * 1024 * 1024_u32)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[1])
         .collect()
 }
 

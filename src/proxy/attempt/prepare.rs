@@ -50,7 +50,7 @@ impl<'a> Exchange<'a> {
         let body = Brisk::new(body, shared.body_idle).boxed_unsync();
         let keep = session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
-        let method = parts.method;
+        let (method, extensions) = (parts.method, parts.extensions);
         Ok(Self {
             shared,
             lane,
@@ -62,6 +62,7 @@ impl<'a> Exchange<'a> {
             method,
             uri,
             headers,
+            extensions,
         })
     }
 }

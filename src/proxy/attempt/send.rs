@@ -163,6 +163,7 @@ impl Exchange<'_> {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        *request.extensions_mut() = self.extensions.clone();
         request.headers_mut().insert(
             REDRIVE_ATTEMPT,
             HeaderValue::from(self.session.attempts_made() + 1),

@@ -32,6 +32,8 @@ impl Reserved {
     /// Takes a port.
     pub(crate) fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
+        // So that somebody who is told this very port may listen there in its place; nobody is given it by chance.
+        socket.set_reuseaddr(true).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = socket.local_addr().unwrap();
         Self { socket, addr }
@@ -133,11 +135,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         in_time("sending", self.stream.write_all(bytes.as_ref()))
             .await
             .unwrap();
-    }
-
-    /// Sends these bytes, or as many as the other side takes before it leaves.
-    pub(crate) async fn offer(&mut self, bytes: impl AsRef<[u8]>) {
-        let _sent_or_closed = in_time("sending", self.stream.write_all(bytes.as_ref())).await;
     }
 }
 

@@ -1,0 +1,73 @@
+//! hyper's own refusals, in our words.
+//!
+//! What cannot be read as HTTP never becomes a request: hyper answers it with a bare status and closes. The only place
+//! where that answer can be told from others is the stream below hyper, see [`Watched`](super::watch::Watched).
+
+use http::StatusCode;
+
+/// The answer for the client in the place of hyper's, if what hyper writes is a refusal.
+///
+/// To be asked only for the first bytes of an answer to no request: an upstream's answer may look the same.
+pub(super) fn in_our_words(written: &[u8]) -> Option<Vec<u8>> {
+    let rest = written
+        .strip_prefix(b"HTTP/1.1 ")
+        .or_else(|| written.strip_prefix(b"HTTP/1.0 "))?;
+    let status = StatusCode::from_bytes(rest.get(..3)?).ok()?;
+    let detail = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "the request's head is larger than client.header_bytes, or has too many fields"
+        }
+        StatusCode::URI_TOO_LONG => "the request's target is too long",
+        status if status.is_client_error() => "the request cannot be read as HTTP",
+        _ => return None,
+    };
+    let title = status.canonical_reason().unwrap_or("Error");
+    let problem = serde_json::json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
+    })
+    .to_string();
+    let answer = format!(
+        "HTTP/1.1 {} {title}\r\n\
+         content-type: application/problem+json\r\n\
+         proxy-status: redrive; error=http_request_error\r\n\
+         content-length: {}\r\n\
+         connection: close\r\n\r\n{problem}",
+        status.as_u16(),
+        problem.len()
+    );
+    Some(answer.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_hypers_becomes_a_problem_of_the_same_status() {
+        let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n";
+
+        let answer = String::from_utf8(in_our_words(bare).unwrap()).unwrap();
+
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(problem["status"], 431);
+    }
+
+    #[test]
+    fn what_is_no_refusal_stays_as_it_is() {
+        for written in [
+            b"HTTP/1.1 200 OK\r\n\r\n".as_slice(),
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+            b"HTTP/1.1 4",
+            b"\0\0\x12\x04\0\0\0\0\0",
+            b"",
+        ] {
+            assert_eq!(in_our_words(written), None, "{written:?}");
+        }
+    }
+}
