@@ -58,3 +58,5 @@ pub mod config;
 pub mod gateway;
 
 pub mod app;
+
+pub mod demo;
