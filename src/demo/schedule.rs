@@ -156,6 +156,7 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 mod tests {
     use super::*;
 
+<<<<<<< HEAD
     fn of_periods(seed: u64, periods: u32) -> Vec<Arrival> {
         let shape = Shape::default();
         Schedule::new(shape, seed)
@@ -163,6 +164,16 @@ mod tests {
             .collect()
     }
 
+=======
+    fn of_periods(seed: u64, periods: usize) -> Vec<Arrival> {
+        Schedule::new(Shape::default(), seed)
+            .take(periods * PER_PERIOD)
+            .collect()
+    }
+
+    const PER_PERIOD: usize = 299;
+
+>>>>>>> demo
     #[test]
     fn the_same_seed_gives_the_same_arrivals_and_another_seed_gives_others() {
         assert_eq!(of_periods(1, 3), of_periods(1, 3));
@@ -180,7 +191,11 @@ mod tests {
                 .map(|arrival| arrival.number)
                 .eq(1..=4 * 299)
         );
+<<<<<<< HEAD
         assert_eq!(Shape::default().requests_per_period(), 299);
+=======
+        assert_eq!(Shape::default().requests_per_period(), PER_PERIOD as u64);
+>>>>>>> demo
     }
 
     #[test]
@@ -188,8 +203,20 @@ mod tests {
         let shape = Shape::default();
         let burst_ends = shape.burst_after + shape.burst_length;
 
+<<<<<<< HEAD
         for period in of_periods(3, 4).chunks(299) {
             let starts = shape.period * u32::try_from(period[0].number / 299).unwrap();
+=======
+        let arrivals = of_periods(3, 4);
+        for (index, period) in arrivals.chunks(PER_PERIOD).enumerate() {
+            let starts = shape.period * u32::try_from(index).unwrap();
+            let ends = starts + shape.period;
+            assert!(
+                period
+                    .iter()
+                    .all(|arrival| (starts..ends).contains(&arrival.at))
+            );
+>>>>>>> demo
             let in_burst = period
                 .iter()
                 .filter(|arrival| (shape.burst_after..burst_ends).contains(&(arrival.at - starts)))

@@ -1,5 +1,10 @@
 //! The program as its users start it: arguments and environment in; exit code, log and signals out.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows a test by its attribute; what stands beside the tests here is theirs"
+)]
+
 mod process;
 
 use std::io::{Read, Write};
