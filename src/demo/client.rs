@@ -1,14 +1,10 @@
 //! A client that cannot retry: one connection, one request, one answer, good or bad.
 //!
 //! Plain HTTP/1.1 without a pool, as scripts and devices do it. At most so many connections are open at once; a request
-<<<<<<< HEAD
-//! that finds none free waits for one, and that wait counts as its own. Dropping [`Client::send`] closes its connection.
-=======
 //! that finds none free waits for one, and that wait counts as its own. A closed connection keeps its port for a minute:
 //! at the demo's rate 7,200 of the kernel's usual 28,000, however long the demo stays.
 //!
 //! Dropping [`Client::send`] closes its connection.
->>>>>>> demo
 
 use std::net::SocketAddr;
 use std::pin::pin;

@@ -156,15 +156,6 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 mod tests {
     use super::*;
 
-<<<<<<< HEAD
-    fn of_periods(seed: u64, periods: u32) -> Vec<Arrival> {
-        let shape = Shape::default();
-        Schedule::new(shape, seed)
-            .take_while(|arrival| arrival.at < shape.period * periods)
-            .collect()
-    }
-
-=======
     fn of_periods(seed: u64, periods: usize) -> Vec<Arrival> {
         Schedule::new(Shape::default(), seed)
             .take(periods * PER_PERIOD)
@@ -173,7 +164,6 @@ mod tests {
 
     const PER_PERIOD: usize = 299;
 
->>>>>>> demo
     #[test]
     fn the_same_seed_gives_the_same_arrivals_and_another_seed_gives_others() {
         assert_eq!(of_periods(1, 3), of_periods(1, 3));
@@ -191,11 +181,7 @@ mod tests {
                 .map(|arrival| arrival.number)
                 .eq(1..=4 * 299)
         );
-<<<<<<< HEAD
-        assert_eq!(Shape::default().requests_per_period(), 299);
-=======
         assert_eq!(Shape::default().requests_per_period(), PER_PERIOD as u64);
->>>>>>> demo
     }
 
     #[test]
@@ -203,10 +189,6 @@ mod tests {
         let shape = Shape::default();
         let burst_ends = shape.burst_after + shape.burst_length;
 
-<<<<<<< HEAD
-        for period in of_periods(3, 4).chunks(299) {
-            let starts = shape.period * u32::try_from(period[0].number / 299).unwrap();
-=======
         let arrivals = of_periods(3, 4);
         for (index, period) in arrivals.chunks(PER_PERIOD).enumerate() {
             let starts = shape.period * u32::try_from(index).unwrap();
@@ -216,7 +198,6 @@ mod tests {
                     .iter()
                     .all(|arrival| (starts..ends).contains(&arrival.at))
             );
->>>>>>> demo
             let in_burst = period
                 .iter()
                 .filter(|arrival| (shape.burst_after..burst_ends).contains(&(arrival.at - starts)))

@@ -106,17 +106,10 @@ fn introduction(plan: &Plan) -> String {
         },
     );
     format!(
-<<<<<<< HEAD
-        "The same requests, sent {length} to an API directly and through redrive with its defaults; the clients never\n\
-         retry. {:.0}/s on average, {}/s for {} s in every {} s, seed {}.\n\
-         The API is a stand-in for API Gateway, not AWS. There are two of it, one for each side, so that both meet the\n\
-         same limits and neither disturbs the other: each takes {rate}, and {:.0} ms for each.",
-=======
         "The same requests, sent to an API directly and through redrive with its defaults, {length}.\n\
          The clients never retry: {:.0}/s on average, {}/s for {} s in every {} s, seed {}.\n\
          The API is a stand-in for API Gateway, not AWS. There are two of it, one for each side, so that\n\
          both meet the same limits and neither disturbs the other: {rate}, {:.0} ms for each.",
->>>>>>> demo
         traffic.mean_per_second,
         traffic.burst_per_second,
         traffic.burst_seconds,

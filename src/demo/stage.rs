@@ -141,11 +141,7 @@ impl Stage {
     /// Sends the plan's traffic to both sides until it ends or `stop` does, and waits for the answers that are due.
     ///
     /// After the plan's end every request is waited for, which takes no longer than its client's patience of 35 s; after
-<<<<<<< HEAD
-    /// `stop`, [`CUT_OFF`]. `watch` is called every second.
-=======
     /// `stop`, for 2 s. `watch` is called every second, and at the end.
->>>>>>> demo
     ///
     /// # Errors
     /// When a gateway or redrive ends meanwhile.

@@ -45,7 +45,7 @@ impl Running {
     }
 
     /// Sends it a signal.
-    pub(crate) fn signal(&mut self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
