@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, Sources};
-use crate::gateway;
+use crate::{demo, gateway};
 
 /// The program's arguments.
 #[derive(Debug, Parser)]
@@ -167,6 +167,15 @@ impl HealthArgs {
             ..Flags::default()
         };
         sources(flags)
+    }
+}
+
+impl From<DemoArgs> for demo::Params {
+    fn from(args: DemoArgs) -> Self {
+        Self {
+            json: args.json,
+            stay: args.stay,
+        }
     }
 }
 

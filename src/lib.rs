@@ -62,4 +62,5 @@ pub mod app;
 
 pub mod check;
 pub mod cli;
+pub mod demo;
 pub mod health;

@@ -7,7 +7,7 @@ use clap::Parser;
 use redrive::check::{self, EXIT_OTHER};
 use redrive::cli::{Cli, Command, Failure, complain, say};
 use redrive::config::Config;
-use redrive::health;
+use redrive::{demo, health};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -45,12 +45,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let ended = runtime()?.block_on(redrive::app::run(loaded.config));
             ended.map_err(|e| Failure::new(e.exit_code(), &e))
         }
-        Command::Demo(_args) => {
-            // runtime()?.block_on(redrive::demo::run(redrive::demo::Params { json: args.json, stay: args.stay })).map_err(|e| Failure::new(EXIT_OTHER, &e))
-            Err(Failure {
-                code: EXIT_OTHER,
-                text: "`demo` is not part of this build".to_owned(),
-            })
+        Command::Demo(args) => {
+            let ended = runtime()?.block_on(demo::run(args.into()));
+            ended.map_err(|e| Failure::new(EXIT_OTHER, &e))
         }
         Command::Gateway(args) => Ok(runtime()?.block_on(redrive::gateway::run(args.into()))?),
     }

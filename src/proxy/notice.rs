@@ -34,31 +34,73 @@ impl Notices {
 
     /// Logs what happened since the last call, and starts anew.
     pub fn tell(&self, route: &str) {
+        for notice in self.take(route) {
+            tracing::warn!(route, "{notice}");
+        }
+    }
+
+    /// What happened since the last call, in sentences; the next call starts anew.
+    fn take(&self, route: &str) -> Vec<String> {
         let unsafe_stops = [
             ("POST", &self.unsafe_posts),
             ("PATCH", &self.unsafe_patches),
             ("other", &self.unsafe_others),
         ];
-        for (method, count) in unsafe_stops {
+        let stops = unsafe_stops.map(|(method, count)| {
             let requests = count.swap(0, Ordering::Relaxed);
-            if requests > 0 {
-                tracing::warn!(
-                    route,
-                    reason = "unsafe",
-                    "{requests} {method} on `{route}` looked throttled and were not retried: unsafe. They may have run; \
-                     send an Idempotency-Key, mark the gateway's responses (retry.marker_header), or, if running one \
-                     twice is harmless, set retry.unsafe_methods = \"always\" for this route"
-                );
-            }
-        }
+            (requests > 0).then(|| {
+                format!(
+                    "{requests} {method} on `{route}` looked throttled and were not retried: unsafe. They may have run; send \
+                     an Idempotency-Key, mark the gateway's responses (retry.marker_header), or, if running one twice is \
+                     harmless, set retry.unsafe_methods = \"always\" for this route"
+                )
+            })
+        });
         let requests = self.broken_signatures.swap(0, Ordering::Relaxed);
-        if requests > 0 {
-            tracing::warn!(
-                route,
+        let signatures = (requests > 0).then(|| {
+            format!(
                 "{requests} requests on `{route}` were signed by the client for another host or path than the upstream's, \
                  so their signatures do not hold; let the client sign for the upstream, or set host = \"client\" and an \
                  upstream without a path"
-            );
-        }
+            )
+        });
+        stops.into_iter().flatten().chain(signatures).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_retried_for_safety_is_told_once_with_the_setting_that_would_change_it() {
+        let notices = Notices::default();
+        notices.unsafe_stop(&Method::POST);
+        notices.unsafe_stop(&Method::POST);
+        notices.unsafe_stop(&Method::PATCH);
+
+        let told = notices.take("orders");
+
+        assert_eq!(told.len(), 2);
+        assert!(
+            told[0]
+                .starts_with("2 POST on `orders` looked throttled and were not retried: unsafe.")
+        );
+        assert!(told[0].contains("retry.unsafe_methods"));
+        assert!(
+            notices.take("orders").is_empty(),
+            "the next minute starts anew"
+        );
+    }
+
+    #[test]
+    fn signatures_that_cannot_hold_are_told_without_a_word_on_what_did_not_happen() {
+        let notices = Notices::default();
+        notices.broken_signature();
+
+        let told = notices.take("orders");
+
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("1 requests on `orders` were signed by the client"));
     }
 }

@@ -125,7 +125,7 @@ async fn an_old_429_is_not_delivered_after_an_attempt_that_may_have_run() {
 
 #[tokio::test]
 async fn an_old_429_is_delivered_after_attempts_that_never_arrived() {
-    let first = throttled_with(&[("retry-after-ms", "300"), ("Connection", "close")]);
+    let first = throttled_with(&[("retry-after-ms", "1000"), ("Connection", "close")]);
     let upstream = Upstream::answering([Reply::ThenClose(first)]).await;
     let sidecar = Sidecar::before(upstream.addr, "").await;
     let mut client = Client::connect(sidecar.addr).await;
