@@ -67,6 +67,9 @@ pub enum Error {
     /// Metrics are registered twice.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
+    /// There is no thread left for the log.
+    #[error("cannot set up the log")]
+    Log(#[source] io::Error),
     /// Signals cannot be received.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -84,7 +87,7 @@ impl Error {
 /// # Errors
 /// When it cannot start.
 pub async fn run(config: Config) -> Result<(), Error> {
-    telemetry::init(config.log);
+    let _last_words = telemetry::init(config.log).map_err(Error::Log)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let app = App::build(&config).await?;
@@ -116,6 +119,7 @@ impl App {
     pub async fn build(config: &Config) -> Result<Self, Error> {
         let registry = Registry::new();
         register_process(&registry)?;
+        telemetry::register(&registry)?;
         let (ends, drain) = Drain::new();
         let header_case = HeaderCase {
             title: config.server.title_case_headers,

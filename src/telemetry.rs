@@ -1,11 +1,20 @@
 //! Logs: one subscriber for the process, JSON or text, on standard output.
 //!
-//! Events are made where things happen; this only decides their form. `RUST_LOG` filters as usual, `info` by default.
+//! Events are made where things happen; this only decides their form. `RUST_LOG` filters as usual, `info` by default. Lines
+//! are written by a thread of their own ([`writer`]): a log that nobody reads never holds a request up.
 
+mod writer;
+
+use std::io;
+use std::sync::LazyLock;
+
+use prometheus::{IntCounter, Registry};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::proxy::account::Told;
+
+pub use self::writer::Flush;
 
 /// How redrive logs (`[log]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +34,17 @@ pub enum Format {
     Text,
 }
 
-/// Sets up the process's log. A second call changes nothing: whoever came first decides.
-pub fn init(params: Params) {
+/// Sets up the process's log; the lines so far are written when what is returned is dropped. A second call changes
+/// nothing: whoever came first decides.
+///
+/// # Errors
+/// When the system has no thread left for it.
+pub fn init(params: Params) -> io::Result<Flush> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let (lines, flush) = writer::start(io::stdout(), DROPPED.clone())?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(lines);
     let set = match params.format {
         Format::Json => builder
             .json()
@@ -42,4 +58,22 @@ pub fn init(params: Params) {
     if set.is_err() {
         tracing::debug!("the log is set up already");
     }
+    Ok(flush)
 }
+
+/// Registers what the log counts.
+///
+/// # Errors
+/// When it is registered already.
+pub fn register(registry: &Registry) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(DROPPED.clone()))
+}
+
+/// The process's, like the log itself.
+static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    IntCounter::new(
+        "redrive_log_dropped_total",
+        "Log lines dropped because nobody took them.",
+    )
+    .expect("name and help are sound")
+});

@@ -77,11 +77,15 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
         return Err(Error::Malformed("more than one Host"));
     }
     let Some(host) = host else {
-        let named = request.uri().authority().is_some() || request.version() == Version::HTTP_10;
-        return if named {
-            Ok(())
-        } else {
+        let is_due = match request.version() {
+            Version::HTTP_2 => request.uri().authority().is_none(),
+            Version::HTTP_10 => false,
+            _ => true, // also beside a target that names an authority itself
+        };
+        return if is_due {
             Err(Error::Malformed("no Host"))
+        } else {
+            Ok(())
         };
     };
     let authority = host

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use prometheus::IntGauge;
@@ -160,6 +160,13 @@ impl Upstream {
             let mut lease = self.pool.lease(trust, connect).await?;
             lease.expect(tally.mark());
             let mut error = match lease.sender().try_send_request(request).await {
+                // Its end of the connection speaks something else now, which nobody asked for: `Upgrade` does not go up.
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(Fault {
+                        kind: FaultKind::Unreadable,
+                        sent: tally.sent(),
+                    });
+                }
                 Ok(response) => {
                     return Ok(response.map(|incoming| AnswerBody::new(incoming, lease)));
                 }

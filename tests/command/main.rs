@@ -10,6 +10,7 @@ mod process;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -43,6 +44,7 @@ fn throttling_once() -> SocketAddr {
 
 fn get(addr: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -98,6 +100,19 @@ fn a_retried_request_is_told_in_one_line_of_json_and_a_plain_one_is_not() {
         !log.concat().contains("secret"),
         "what a client sends is not the log's business"
     );
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let all = [("REDRIVE_LOG__REQUESTS", "all")];
+    let (_running, client, admin) = proxy(throttling_once(), &all);
+
+    // Twice what a pipe and the reader's buffer hold.
+    for _ in 0..600 {
+        assert!(get(&client, "/").starts_with("HTTP/1.1 200 OK"));
+    }
+
+    assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 OK"));
 }
 
 #[test]
@@ -231,3 +246,6 @@ fn the_gateway_serves_its_limits_and_tells_at_the_end_what_it_saw() {
     };
     assert!(seen("served") && seen("throttled by rate"), "{told:?}");
 }
+
+/// So long that only a bug takes it.
+const ANSWER_MAX: Duration = Duration::from_secs(20);

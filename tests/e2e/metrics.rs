@@ -6,7 +6,7 @@ use crate::answers::{answer, ok, suspected, throttled};
 use crate::support::{Client, Reply, Sidecar, Upstream};
 
 /// The name and type of every family.
-const FAMILIES: [(&str, &str); 22] = [
+const FAMILIES: [(&str, &str); 23] = [
     ("redrive_requests_total", "counter"),
     ("redrive_attempts_total", "counter"),
     ("redrive_retries_total", "counter"),
@@ -28,6 +28,7 @@ const FAMILIES: [(&str, &str); 22] = [
     ("redrive_hints_total", "counter"),
     ("redrive_caller_retries_total", "counter"),
     ("redrive_rejected_connections_total", "counter"),
+    ("redrive_log_dropped_total", "counter"),
     ("redrive_build_info", "gauge"),
 ];
 

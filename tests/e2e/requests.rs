@@ -49,6 +49,7 @@ async fn a_request_without_exactly_one_good_host_is_refused() {
     check("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400).await;
     check("GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", 400).await;
     check("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400).await;
+    check("GET http://a/ HTTP/1.1\r\n\r\n", 400).await;
 }
 
 #[tokio::test]

@@ -94,6 +94,39 @@ async fn a_post_with_an_idempotency_key_is_retried_with_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_upstream_does_not_get_makes_no_post_harmless() {
+    let empty = [("Idempotency-Key", "")];
+    let for_one_hop = [
+        ("Connection", "idempotency-key"),
+        ("Idempotency-Key", "order-4711"),
+    ];
+    for key in [&empty[..], &for_one_hop[..]] {
+        let refused = Reply::Bytes(suspected("500 Internal Server Error"));
+        let upstream = Upstream::answering([refused, ok()]).await;
+        let sidecar = Sidecar::before(upstream.addr, "").await;
+
+        let answer = Client::request(sidecar.addr, "POST", "/orders", key, b"one book").await;
+
+        assert_eq!(answer.status, 500, "{key:?}");
+        assert_eq!(answer.explained(), ("1", "unsafe", "maybe"), "{key:?}");
+        assert_eq!(upstream.count(), 1, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_would_not_get_there_is_replaced_where_one_is_to_be_added() {
+    let upstream = Upstream::answering([ok()]).await;
+    let sidecar = Sidecar::before(upstream.addr, "retry.idempotency_key = \"add\"").await;
+
+    let empty = [("Idempotency-Key", "")];
+    Client::request(sidecar.addr, "POST", "/orders", &empty, b"one book").await;
+
+    let seen = upstream.seen();
+    let keys = seen[0].headers("idempotency-key");
+    assert!(matches!(keys[..], [key] if !key.is_empty()), "{keys:?}");
+}
+
+#[tokio::test]
 async fn an_added_idempotency_key_is_one_a_request_and_the_same_on_every_attempt() {
     let upstream = Upstream::scripted(|_, seen| match seen.header("redrive-attempt") {
         Some("3") => ok(),

@@ -283,6 +283,26 @@ async fn interim_answers_of_the_upstream_are_not_the_answer() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_leaves_http_unasked_gave_no_answer() {
+    let (_sidecar, mut client, mut upstream, _origin) = exchange(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\nContent-Length: 0\r\n\r\n",
+    )
+    .await;
+
+    upstream
+        .write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")
+        .await;
+    let answer = client.message().await;
+
+    assert!(answer.head.starts_with("HTTP/1.1 502 "), "{}", answer.head);
+    assert_eq!(
+        answer.header("proxy-status"),
+        Some("redrive; error=http_protocol_error")
+    );
+    assert_eq!(answer.header("redrive-ran"), Some("maybe"));
+}
+
+#[tokio::test]
 async fn a_client_of_http_1_0_gets_an_answer_that_it_understands() {
     let (_sidecar, mut client, mut upstream, _origin) = exchange("GET / HTTP/1.0\r\n\r\n").await;
 

@@ -101,6 +101,25 @@ async fn a_chunked_post_reaches_the_upstream_whole_on_every_attempt() {
 }
 
 #[tokio::test]
+async fn a_chunked_body_of_a_get_reaches_the_upstream_whole_on_every_attempt() {
+    let upstream = Upstream::answering([Reply::Bytes(throttled()), ok()]).await;
+    let sidecar = Sidecar::before(upstream.addr, "").await;
+
+    let mut client = Client::connect(sidecar.addr).await;
+    client
+        .raw(
+            b"GET /search HTTP/1.1\r\nHost: sidecar.test\r\nTransfer-Encoding: chunked\r\n\r\n\
+              5\r\nquery\r\n0\r\n\r\n",
+        )
+        .await;
+    let answer = client.answer_to("GET").await;
+
+    assert_eq!(answer.status, 200);
+    let bodies: Vec<Vec<u8>> = upstream.seen().into_iter().map(|it| it.body).collect();
+    assert_eq!(bodies, [b"query", b"query"]);
+}
+
+#[tokio::test]
 async fn a_post_that_lambda_itself_refused_is_sent_again() {
     let upstream = Upstream::answering([Reply::Bytes(function_url()), ok()]).await;
     let sidecar = Sidecar::before(upstream.addr, "").await;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, request};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -36,15 +37,19 @@ impl<'a> Exchange<'a> {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
-        let subject = subject(lane, &mut parts, shared.bypass);
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
         let outbound = shared.outbound(lane, client);
         let uri = outbound
             .target(&parts.uri)
             .map_err(|_| Error::Malformed("the target is no path"))?;
-        let headers = outbound.headers(&parts);
+        let mut headers = outbound.headers(&parts);
+        if body.size_hint().exact().is_none() && !headers.contains_key(CONTENT_LENGTH) {
+            // hyper takes a GET whose length nobody knows for one without a body, and would drop it.
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let subject = subject(lane, &parts, &mut headers, shared.bypass);
         note_broken_signature(lane, &outbound, &parts, &headers);
         let session = Session::new(Arc::clone(&lane.policy), subject, deadline.start_by);
         let body = Brisk::new(body, shared.body_idle).boxed_unsync();
@@ -68,23 +73,29 @@ impl<'a> Exchange<'a> {
 }
 
 /// What the rules need to know, after reading what the client announces; a key is added where the policy says so and
-/// redrive is not switched off.
-fn subject(lane: &Lane, parts: &mut request::Parts, bypass: bool) -> Subject {
+/// redrive is not switched off. A key makes a second run harmless only if it goes upstream and says something, so it is
+/// looked for in `headers`, which go there.
+fn subject(lane: &Lane, parts: &request::Parts, headers: &mut HeaderMap, bypass: bool) -> Subject {
     let caller = callers::read(&parts.headers).filter(|caller| caller.max.get() > 1);
     if let Some(caller) = &caller {
         lane.metrics.callers(caller.source).inc();
     }
-    let keyless = !parts.headers.contains_key(IDEMPOTENCY_KEY);
     let adds = lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method);
-    if keyless && adds && !bypass {
-        parts.headers.insert(IDEMPOTENCY_KEY, new_key());
+    if !has_key(headers) && adds && !bypass {
+        headers.insert(IDEMPOTENCY_KEY, new_key());
     }
     Subject {
         method: parts.method.clone(),
-        idempotency_key: parts.headers.contains_key(IDEMPOTENCY_KEY),
+        idempotency_key: has_key(headers),
         upgrade: headers::is_upgrade(&parts.headers),
         callers_max: caller.map(|caller| caller.max),
     }
+}
+
+/// An empty key tells no request from another.
+fn has_key(headers: &HeaderMap) -> bool {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    keys.any(|key| !key.as_bytes().trim_ascii().is_empty())
 }
 
 /// A key is for requests that change something each time.
