@@ -26,6 +26,8 @@ pub struct Crowd {
 /// The door to one upstream, or to one route that has its own.
 pub struct Door {
     permits: Arc<Semaphore>,
+    /// Who is next where a known limit is waited for; the limit itself keeps no order.
+    head: Semaphore,
     limit: Option<KnownLimit>,
     max_wait: Duration,
     crowd: Arc<Crowd>,
@@ -70,6 +72,7 @@ impl Door {
     pub fn new(params: &Params, crowd: Arc<Crowd>, now: Instant) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(params.max_in_flight)),
+            head: Semaphore::new(1),
             limit: params.limit.map(|limit| KnownLimit::new(limit, now)),
             max_wait: params.max_wait,
             crowd,
@@ -78,6 +81,9 @@ impl Door {
 
     /// This attempt's turn, if it need not wait for it.
     pub fn try_admit(&self) -> Option<Permit> {
+        if self.head.available_permits() == 0 {
+            return None; // somebody who came earlier waits
+        }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         let is_free = |limit: &KnownLimit| limit.check(clock::now()).is_ok();
         self.limit
@@ -114,6 +120,11 @@ impl Door {
             .await
             .expect("the door never closes its semaphore");
         if let Some(limit) = &self.limit {
+            let _head = self
+                .head
+                .acquire()
+                .await
+                .expect("the door never closes its semaphore");
             while let Err(wait) = limit.check(clock::now()) {
                 tokio::time::sleep(wait).await;
             }
@@ -238,5 +249,31 @@ mod tests {
                 .await
                 .is_ok()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_who_comes_later_takes_the_turn_of_one_who_waits_for_a_known_limit() {
+        let (mut door, _) = door(10, 10);
+        let once = std::num::NonZeroU32::MIN;
+        let limit = crate::pace::Limit {
+            per_second: once,
+            burst: once,
+        };
+        door.limit = Some(KnownLimit::new(limit, clock::now()));
+        let now = clock::now();
+        let _first = door.try_admit().unwrap();
+
+        let mut waiting = std::pin::pin!(door.wait(now, now + Duration::from_secs(30)));
+        let is_ready = is_ready_at_once(waiting.as_mut()).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let late = door.try_admit();
+
+        assert!(!is_ready && late.is_none());
+        assert!(waiting.await.is_ok());
+    }
+
+    /// Polls once.
+    async fn is_ready_at_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_ready())).await
     }
 }
