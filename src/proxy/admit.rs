@@ -92,18 +92,23 @@ impl Door {
             .then_some(Permit(permit))
     }
 
-    /// Waits for this attempt's turn, until `start_by` at the latest.
+    /// Waits for this attempt's turn, until `start_by` at the latest. Who `held` on to a permit needs no other.
     ///
     /// # Errors
     /// [`Error::Shed`] when too many wait or `pace.max_wait` passed, [`Error::Deadline`] when `start_by` did.
-    pub async fn wait(&self, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
+    pub async fn wait(
+        &self,
+        held: Option<Permit>,
+        arrival: Instant,
+        start_by: Instant,
+    ) -> Result<Permit, Error> {
         let shed = Error::Shed {
             retry_after: SHED_RETRY_AFTER,
         };
         let place = self.crowd.join().ok_or_else(|| shed.clone())?;
         let now = clock::now();
         let patience = now + self.max_wait;
-        let turn = tokio::time::timeout_at(patience.min(start_by).into(), self.turn()).await;
+        let turn = tokio::time::timeout_at(patience.min(start_by).into(), self.turn(held)).await;
         drop(place);
         match turn {
             Ok(permit) => Ok(permit),
@@ -114,11 +119,16 @@ impl Door {
         }
     }
 
-    async fn turn(&self) -> Permit {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .expect("the door never closes its semaphore");
+    async fn turn(&self, held: Option<Permit>) -> Permit {
+        let permit = match held {
+            Some(permit) => permit,
+            None => Permit(
+                Arc::clone(&self.permits)
+                    .acquire_owned()
+                    .await
+                    .expect("the door never closes its semaphore"),
+            ),
+        };
         if let Some(limit) = &self.limit {
             let _head = self
                 .head
@@ -129,7 +139,7 @@ impl Door {
                 tokio::time::sleep(wait).await;
             }
         }
-        Permit(permit)
+        permit
     }
 
     /// The wait before a retry. It takes no permit, but it is waiting: where the crowd is full, nobody joins it.
@@ -155,7 +165,7 @@ mod tests {
     async fn admit(door: &Door, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
         match door.try_admit() {
             Some(permit) => Ok(permit),
-            None => door.wait(arrival, start_by).await,
+            None => door.wait(None, arrival, start_by).await,
         }
     }
 
@@ -263,7 +273,7 @@ mod tests {
         let now = clock::now();
         let _first = door.try_admit().unwrap();
 
-        let mut waiting = std::pin::pin!(door.wait(now, now + Duration::from_secs(30)));
+        let mut waiting = std::pin::pin!(door.wait(None, now, now + Duration::from_secs(30)));
         let is_ready = is_ready_at_once(waiting.as_mut()).await;
         tokio::time::advance(Duration::from_secs(2)).await;
         let late = door.try_admit();
