@@ -102,10 +102,7 @@ impl Door {
         arrival: Instant,
         start_by: Instant,
     ) -> Result<Permit, Error> {
-        let shed = Error::Shed {
-            retry_after: SHED_RETRY_AFTER,
-        };
-        let place = self.crowd.join().ok_or_else(|| shed.clone())?;
+        let place = self.crowd.join().ok_or_else(shed)?;
         let now = clock::now();
         let patience = now + self.max_wait;
         let turn = tokio::time::timeout_at(patience.min(start_by).into(), self.turn(held)).await;
@@ -115,7 +112,7 @@ impl Door {
             Err(_) if start_by <= patience => Err(Error::Deadline {
                 waited: clock::now() - arrival,
             }),
-            Err(_) => Err(shed),
+            Err(_) => Err(shed()),
         }
     }
 
@@ -151,6 +148,13 @@ impl Door {
         };
         tokio::time::sleep(wait).await;
         true
+    }
+}
+
+/// What is answered when no turn will come.
+pub fn shed() -> Error {
+    Error::Shed {
+        retry_after: SHED_RETRY_AFTER,
     }
 }
 

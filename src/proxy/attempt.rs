@@ -16,7 +16,7 @@ use http::{Extensions, HeaderMap, Method, Response, Uri};
 use self::last::Last;
 use self::send::Attempted;
 use super::account::Account;
-use super::admit::Permit;
+use super::admit::{self, Permit};
 use super::body::ResponseBody;
 use super::deadline::Deadline;
 use super::error::Error;
@@ -111,7 +111,11 @@ impl<'a> Exchange<'a> {
         let Deadline {
             arrival, start_by, ..
         } = self.deadline;
-        let admitted = self.lane.door.wait(kept, arrival, start_by).await;
+        let admitted = tokio::select! {
+            admitted = self.lane.door.wait(kept, arrival, start_by) => admitted,
+            // What is left is cut off a moment later, so that there is just time to say so.
+            () = self.shared.drain.end() => Err(admit::shed()),
+        };
         self.account.waited += clock::now().saturating_duration_since(asked);
         admitted.map(Some)
     }
@@ -173,7 +177,13 @@ impl<'a> Exchange<'a> {
         };
         self.account.waited += clock::now().saturating_duration_since(asked);
         rested?;
-        let permit = self.admit(kept).await.map_err(|_| Reason::Deadline)?;
+        let permit = self.admit(kept).await.map_err(|_| {
+            if self.shared.drain.ends_before(clock::now()) {
+                Reason::Shutdown
+            } else {
+                Reason::Deadline
+            }
+        })?;
         if self.lane.bucket.try_spend(cause) {
             Ok(permit)
         } else {
