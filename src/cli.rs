@@ -87,7 +87,7 @@ pub struct DemoArgs {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Keep the traffic and the status page up
+    /// Keep the traffic and the listeners up until SIGINT or SIGTERM
     #[arg(long)]
     pub stay: bool,
 }

@@ -1,7 +1,7 @@
 //! Logs: one subscriber for the process, JSON or text, on standard output.
 //!
 //! Events are made where things happen; this only decides their form. `RUST_LOG` filters as usual, `info` by default. Lines
-//! are written by a thread of their own ([`writer`]): a log that nobody reads never holds a request up.
+//! are written by a thread of their own (`telemetry/writer.rs`): a log that nobody reads never holds a request up.
 
 mod writer;
 

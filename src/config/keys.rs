@@ -193,7 +193,7 @@ const KEYS: &[Key] = &[
     key("forwarded", Kind::Word(&["off", "x-forwarded-for", "forwarded"]), Some(d::FORWARDED), "How the client's address is told to the upstream."),
     key("bypass", Kind::Bool, Some(d::BYPASS), "Kill switch: pass everything straight through, still counted."),
 
-    key("admin.listen", Kind::Address, Some(d::ADMIN_LISTEN), "Where health, readiness, metrics and the status page are served."),
+    key("admin.listen", Kind::Address, Some(d::ADMIN_LISTEN), "Where health, readiness and metrics are served."),
     key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show the configuration: loopback peers, or anyone."),
 
     key("deadline.total", TIME, Some(d::DEADLINE_TOTAL), "Nothing waits or starts after it; an attempt in flight keeps its own limit.").in_routes(),
@@ -214,7 +214,7 @@ const KEYS: &[Key] = &[
     key("retry.backoff.base", TIME_OR_ZERO, Some(d::BACKOFF_BASE), "Ceiling of the first wait after anything else; full jitter.").in_routes(),
     key("retry.backoff.max", TIME_OR_ZERO, Some(d::BACKOFF_MAX), "The ceiling doubles with each retry up to this.").in_routes(),
     key("retry.futility", ON_OFF, Some(d::FUTILITY), "Whether answers that never get better are delivered at once.").in_routes(),
-    key("retry.add_retry_after", Kind::Bool, Some(d::ADD_RETRY_AFTER), "Whether a throttled 429 without Retry-After is given one.").in_routes(),
+    key("retry.add_retry_after", Kind::Bool, Some(d::ADD_RETRY_AFTER), "Whether a throttled 429 without Retry-After is given one, once the limit is learned.").in_routes(),
     key("retry.dry_run", Kind::Bool, Some(d::DRY_RUN), "Decide, count and explain, but never send again.").in_routes(),
 
     key("budget.capacity", TOKENS, Some(d::BUDGET_CAPACITY), "Tokens that the bucket holds at most, and at the start.").in_routes(),

@@ -26,6 +26,8 @@ pub struct Crowd {
 /// The door to one upstream, or to one route that has its own.
 pub struct Door {
     permits: Arc<Semaphore>,
+    /// Who is next where a known limit is waited for; the limit itself keeps no order.
+    head: Semaphore,
     limit: Option<KnownLimit>,
     max_wait: Duration,
     crowd: Arc<Crowd>,
@@ -70,6 +72,7 @@ impl Door {
     pub fn new(params: &Params, crowd: Arc<Crowd>, now: Instant) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(params.max_in_flight)),
+            head: Semaphore::new(1),
             limit: params.limit.map(|limit| KnownLimit::new(limit, now)),
             max_wait: params.max_wait,
             crowd,
@@ -78,6 +81,9 @@ impl Door {
 
     /// This attempt's turn, if it need not wait for it.
     pub fn try_admit(&self) -> Option<Permit> {
+        if self.head.available_permits() == 0 {
+            return None; // somebody who came earlier waits
+        }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         let is_free = |limit: &KnownLimit| limit.check(clock::now()).is_ok();
         self.limit
@@ -86,39 +92,51 @@ impl Door {
             .then_some(Permit(permit))
     }
 
-    /// Waits for this attempt's turn, until `start_by` at the latest.
+    /// Waits for this attempt's turn, until `start_by` at the latest. Who `held` on to a permit needs no other.
     ///
     /// # Errors
     /// [`Error::Shed`] when too many wait or `pace.max_wait` passed, [`Error::Deadline`] when `start_by` did.
-    pub async fn wait(&self, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
-        let shed = Error::Shed {
-            retry_after: SHED_RETRY_AFTER,
-        };
-        let place = self.crowd.join().ok_or_else(|| shed.clone())?;
+    pub async fn wait(
+        &self,
+        held: Option<Permit>,
+        arrival: Instant,
+        start_by: Instant,
+    ) -> Result<Permit, Error> {
+        let place = self.crowd.join().ok_or_else(shed)?;
         let now = clock::now();
         let patience = now + self.max_wait;
-        let turn = tokio::time::timeout_at(patience.min(start_by).into(), self.turn()).await;
+        let turn = tokio::time::timeout_at(patience.min(start_by).into(), self.turn(held)).await;
         drop(place);
         match turn {
             Ok(permit) => Ok(permit),
             Err(_) if start_by <= patience => Err(Error::Deadline {
                 waited: clock::now() - arrival,
             }),
-            Err(_) => Err(shed),
+            Err(_) => Err(shed()),
         }
     }
 
-    async fn turn(&self) -> Permit {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .expect("the door never closes its semaphore");
+    async fn turn(&self, held: Option<Permit>) -> Permit {
+        let permit = match held {
+            Some(permit) => permit,
+            None => Permit(
+                Arc::clone(&self.permits)
+                    .acquire_owned()
+                    .await
+                    .expect("the door never closes its semaphore"),
+            ),
+        };
         if let Some(limit) = &self.limit {
+            let _head = self
+                .head
+                .acquire()
+                .await
+                .expect("the door never closes its semaphore");
             while let Err(wait) = limit.check(clock::now()) {
                 tokio::time::sleep(wait).await;
             }
         }
-        Permit(permit)
+        permit
     }
 
     /// The wait before a retry. It takes no permit, but it is waiting: where the crowd is full, nobody joins it.
@@ -133,6 +151,13 @@ impl Door {
     }
 }
 
+/// What is answered when no turn will come.
+pub fn shed() -> Error {
+    Error::Shed {
+        retry_after: SHED_RETRY_AFTER,
+    }
+}
+
 /// What a shed client is told: a token bucket refills within about a second.
 const SHED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -144,7 +169,7 @@ mod tests {
     async fn admit(door: &Door, arrival: Instant, start_by: Instant) -> Result<Permit, Error> {
         match door.try_admit() {
             Some(permit) => Ok(permit),
-            None => door.wait(arrival, start_by).await,
+            None => door.wait(None, arrival, start_by).await,
         }
     }
 
@@ -238,5 +263,31 @@ mod tests {
                 .await
                 .is_ok()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_who_comes_later_takes_the_turn_of_one_who_waits_for_a_known_limit() {
+        let (mut door, _) = door(10, 10);
+        let once = std::num::NonZeroU32::MIN;
+        let limit = crate::pace::Limit {
+            per_second: once,
+            burst: once,
+        };
+        door.limit = Some(KnownLimit::new(limit, clock::now()));
+        let now = clock::now();
+        let _first = door.try_admit().unwrap();
+
+        let mut waiting = std::pin::pin!(door.wait(None, now, now + Duration::from_secs(30)));
+        let is_ready = is_ready_at_once(waiting.as_mut()).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let late = door.try_admit();
+
+        assert!(!is_ready && late.is_none());
+        assert!(waiting.await.is_ok());
+    }
+
+    /// Polls once.
+    async fn is_ready_at_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_ready())).await
     }
 }

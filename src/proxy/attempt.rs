@@ -16,7 +16,7 @@ use http::{Extensions, HeaderMap, Method, Response, Uri};
 use self::last::Last;
 use self::send::Attempted;
 use super::account::Account;
-use super::admit::Permit;
+use super::admit::{self, Permit};
 use super::body::ResponseBody;
 use super::deadline::Deadline;
 use super::error::Error;
@@ -58,7 +58,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// When redrive has to answer itself: see [`Error`].
     pub async fn run(mut self) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
-        let mut permit = self.admit().await?;
+        let mut permit = self.admit(None).await?;
         self.lane.bucket.earn();
         let mut paid = None;
         let mut held = None;
@@ -80,7 +80,7 @@ impl<'a> Exchange<'a> {
             self.replay.supersede();
             self.account.owes_retry = true;
             let ready = match last.wait(&self.shared.memory) {
-                Ok(()) => self.wait_and_pay(after, cause).await,
+                Ok(kept) => self.wait_and_pay(kept, after, cause).await,
                 Err(reason) => Err(reason),
             };
             self.account.owes_retry = false;
@@ -98,18 +98,24 @@ impl<'a> Exchange<'a> {
     }
 
     /// Waits for a turn; where redrive is switched off, everybody has one.
-    async fn admit(&mut self) -> Result<Option<Permit>, Error> {
+    async fn admit(&mut self, kept: Option<Permit>) -> Result<Option<Permit>, Error> {
         if self.shared.bypass {
             return Ok(None);
         }
-        if let Some(permit) = self.lane.door.try_admit() {
+        if kept.is_none()
+            && let Some(permit) = self.lane.door.try_admit()
+        {
             return Ok(Some(permit));
         }
         let asked = clock::now();
         let Deadline {
             arrival, start_by, ..
         } = self.deadline;
-        let admitted = self.lane.door.wait(arrival, start_by).await;
+        let admitted = tokio::select! {
+            admitted = self.lane.door.wait(kept, arrival, start_by) => admitted,
+            // What is left is cut off a moment later, so that there is just time to say so.
+            () = self.shared.drain.end() => Err(admit::shed()),
+        };
         self.account.waited += clock::now().saturating_duration_since(asked);
         admitted.map(Some)
     }
@@ -160,6 +166,7 @@ impl<'a> Exchange<'a> {
     /// Backs off, waits for its turn, and pays: in this order, so that a client that leaves meanwhile has cost nothing.
     async fn wait_and_pay(
         &mut self,
+        kept: Option<Permit>,
         after: Duration,
         cause: Class,
     ) -> Result<Option<Permit>, Reason> {
@@ -170,7 +177,13 @@ impl<'a> Exchange<'a> {
         };
         self.account.waited += clock::now().saturating_duration_since(asked);
         rested?;
-        let permit = self.admit().await.map_err(|_| Reason::Deadline)?;
+        let permit = self.admit(kept).await.map_err(|_| {
+            if self.shared.drain.ends_before(clock::now()) {
+                Reason::Shutdown
+            } else {
+                Reason::Deadline
+            }
+        })?;
         if self.lane.bucket.try_spend(cause) {
             Ok(permit)
         } else {

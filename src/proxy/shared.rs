@@ -85,6 +85,16 @@ impl Drain {
         self.0.borrow().is_some_and(|end| end <= moment)
     }
 
+    /// Waits for the end of a drain; for ever, if none begins.
+    pub async fn end(&self) {
+        let mut drain = self.0.clone();
+        let end = drain.wait_for(Option::is_some).await.map(|end| *end);
+        match end {
+            Ok(Some(end)) => tokio::time::sleep_until(end.into()).await,
+            _ => std::future::pending().await, // the sender is gone: nobody will drain any more
+        }
+    }
+
     /// Waits until a drain begins that ends before `moment`; for ever, if none does.
     pub async fn cuts(&self, moment: Instant) {
         let mut drain = self.0.clone();

@@ -18,7 +18,7 @@ pub(super) struct Lines {
     dropped: IntCounter,
 }
 
-/// Waits, when it is dropped, for the lines so far to be written, for [`FLUSH_MAX`] at the longest.
+/// Waits, when it is dropped, for the lines so far to be written, for `FLUSH_MAX` at the longest.
 #[derive(Debug)]
 #[must_use = "dropped at once, it waits for nothing that comes later"]
 pub struct Flush(SyncSender<Entry>);

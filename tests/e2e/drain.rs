@@ -86,6 +86,42 @@ async fn the_drain_ends_with_its_grace_whatever_is_in_flight() {
 }
 
 #[tokio::test]
+async fn who_still_waits_for_a_turn_at_the_end_is_answered() {
+    let upstream = Upstream::scripted(|_, seen| {
+        if seen.head.starts_with("GET /refused ") {
+            Reply::Bytes(throttled_with(&[("Retry-After", "1")]))
+        } else {
+            Reply::Hang
+        }
+    })
+    .await;
+    let toml = "pace.max_in_flight = 1\n[shutdown]\ngrace = \"2s\"\n";
+    let mut sidecar = Sidecar::before(upstream.addr, toml).await;
+    let mut refused = Client::connect(sidecar.addr).await;
+    refused.send("GET", "/refused", &[], b"").await;
+    sidecar.reaches("redrive_waiting_requests", &[], 1.0).await;
+    let mut hanging = Client::connect(sidecar.addr).await;
+    hanging.send("GET", "/hanging", &[], b"").await;
+    upstream.saw(2).await;
+    let mut fresh = Client::connect(sidecar.addr).await;
+    fresh.send("GET", "/fresh", &[], b"").await;
+    sidecar.reaches("redrive_waiting_requests", &[], 2.0).await;
+
+    sidecar.terminate();
+    let refused = refused.answer_to("GET").await;
+    let fresh = fresh.answer_to("GET").await;
+
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.explained(), ("1", "shutdown", "no"));
+    assert_eq!(
+        (fresh.status, fresh.header("retry-after")),
+        (503, Some("1"))
+    );
+    assert_eq!(upstream.count(), 2);
+    sidecar.ended().await;
+}
+
+#[tokio::test]
 async fn a_retry_that_would_come_after_the_end_is_not_waited_for() {
     let hinted = Reply::Bytes(throttled_with(&[("Retry-After", "20")]));
     let upstream = Upstream::answering([hinted]).await;

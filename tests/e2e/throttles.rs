@@ -178,6 +178,28 @@ async fn a_long_refusal_does_not_keep_the_only_connection_from_its_retry() {
     assert_eq!((answer.status, upstream.count()), (200, 2));
 }
 
+#[tokio::test]
+async fn a_long_refusal_that_waits_and_who_comes_meanwhile_do_not_keep_each_other_from_their_turn()
+{
+    let long = answer(
+        "429 Too Many Requests",
+        &[("Retry-After", "1")],
+        &"x".repeat(900_000),
+    );
+    let upstream = Upstream::answering([Reply::Bytes(long), ok()]).await;
+    let toml = "connections.max = 1\npace.max_wait = \"5s\"";
+    let sidecar = Sidecar::before(upstream.addr, toml).await;
+    let mut refused = Client::connect(sidecar.addr).await;
+    refused.send("GET", "/", &[], b"").await;
+    sidecar.reaches("redrive_waiting_requests", &[], 1.0).await;
+
+    let meanwhile = Client::get(sidecar.addr, "/").await;
+    let refused = refused.answer_to("GET").await;
+
+    assert_eq!([refused.status, meanwhile.status], [200, 200]);
+    assert_eq!(upstream.count(), 3);
+}
+
 /// An answer to HEAD: the same head, and no body.
 fn headless(answer: &[u8]) -> Vec<u8> {
     let end = answer

@@ -27,7 +27,7 @@ pub(super) enum Last {
 pub(super) struct Answer {
     pub(super) head: response::Parts,
     pub(super) body: Peeked<AnswerBody>,
-    /// Gone once a retry is due: who waits for another turn holds none. Nor is there one where redrive is switched off.
+    /// Gone once a retry is due, and where redrive is switched off.
     pub(super) permit: Option<Permit>,
     /// Its place in the memory, while it waits.
     pub(super) kept: Option<Kept>,
@@ -44,15 +44,19 @@ impl Last {
     /// A retry is due: the attempt's turn is over, and the next one is waited for like everybody else's. What was read of
     /// the answer is kept meanwhile, like a body.
     ///
+    /// Only an answer that is still on its connection keeps the permit, too, which is returned: it would wait for one with
+    /// the connection in hand that whoever has the permit may be waiting for.
+    ///
     /// # Errors
     /// [`Reason::Memory`] when the process keeps too much already.
-    pub(super) fn wait(&mut self, memory: &Arc<Memory>) -> Result<(), Reason> {
-        if let Self::Answer(answer) = self {
-            let bytes = answer.body.held_bytes();
-            answer.kept = Some(memory.keep(bytes).ok_or(Reason::Memory)?);
-            answer.permit = None;
-        }
-        Ok(())
+    pub(super) fn wait(&mut self, memory: &Arc<Memory>) -> Result<Option<Permit>, Reason> {
+        let is_whole = self.is_whole();
+        let Self::Answer(answer) = self else {
+            return Ok(None);
+        };
+        let bytes = answer.body.held_bytes();
+        answer.kept = Some(memory.keep(bytes).ok_or(Reason::Memory)?);
+        Ok(answer.permit.take().filter(|_| !is_whole))
     }
 
     /// Whether nothing of it is still to come on a connection, which the next attempt may need.
