@@ -306,8 +306,8 @@ const FLOOR: f64 = 0.15;
 /// Attempts per second that keep looking when there is no demand to take a share of.
 const FLOOR_RATE_MIN: f64 = 0.1;
 
-/// How near to the floor is at the floor: one step up from it.
-const AT_FLOOR: f64 = 1.1;
+/// How near to the floor is at the floor: the few steps up that chance successes make between two throttles.
+const AT_FLOOR: f64 = 1.5;
 
 /// Seconds between two looks at what changes slowly.
 const LOOK_EVERY: f64 = 0.1;
