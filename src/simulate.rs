@@ -184,6 +184,16 @@ impl Policy {
     }
 }
 
+/// Runs a simulation and tells what it found: as a table, or as one JSON object.
+pub fn told(params: &Params, json: bool) -> String {
+    let report = run(params);
+    if json {
+        serde_json::to_string(&report).expect("a report holds numbers and words only")
+    } else {
+        report.to_string()
+    }
+}
+
 /// Runs every policy, and the oracle, under the same arrivals.
 pub fn run(params: &Params) -> Report {
     let oracle = oracle::run(params);
