@@ -3,6 +3,8 @@
 //! Values of flags that are also keys of the configuration stay text here: they are its topmost layer, and a wrong one is
 //! reported with all the other faults.
 
+mod simulate;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -13,6 +15,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Flags, Sources};
 use crate::{demo, gateway};
+
+pub use self::simulate::SimulateArgs;
 
 /// The program's arguments.
 #[derive(Debug, Parser)]
@@ -43,6 +47,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Stand in for API Gateway and Lambda, with exact limits
     Gateway(GatewayArgs),
+    /// Say what a configuration would do, under given limits and load
+    Simulate(SimulateArgs),
     /// Exit 0 when the local sidecar is ready
     Health(HealthArgs),
 }
@@ -264,7 +270,6 @@ const EXAMPLE: &str = "\
 Example:
   redrive --upstream https://abc123.execute-api.eu-west-1.amazonaws.com/prod
   curl http://127.0.0.1:7480/orders
-
 Every key has an environment form: REDRIVE_RETRY__MAX_ATTEMPTS__THROTTLED=5";
 
 #[cfg(test)]

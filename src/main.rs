@@ -7,7 +7,7 @@ use clap::Parser;
 use redrive::check::{self, EXIT_OTHER};
 use redrive::cli::{Cli, Command, Failure, complain, say};
 use redrive::config::Config;
-use redrive::{demo, health};
+use redrive::{demo, health, simulate};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -51,6 +51,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => {
             let ended = runtime()?.block_on(demo::run(args.into()));
             ended.map_err(|e| Failure::new(EXIT_OTHER, &e))
+        }
+        Command::Simulate(args) => {
+            let loaded =
+                Config::load(&args.sources()).map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
+            say(&simulate::told(&args.params(&loaded), args.json));
+            Ok(())
         }
         Command::Gateway(args) => Ok(runtime()?.block_on(redrive::gateway::run(args.into()))?),
     }

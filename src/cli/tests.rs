@@ -101,7 +101,10 @@ fn every_help_fits_a_screen() {
         .get_subcommands()
         .map(|command| command.get_name().to_owned())
         .collect();
-    assert_eq!(names, ["run", "check", "demo", "gateway", "health"]);
+    assert_eq!(
+        names,
+        ["run", "check", "demo", "gateway", "simulate", "health"]
+    );
     let mut pages = vec![program.render_help().to_string()];
     for name in &names {
         let command = program.find_subcommand_mut(name).unwrap();
