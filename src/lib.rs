@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | 7 | `main`, [`cli`], [`check`], [`health`], [`demo`] | the process and its commands |
 //! | 6 | [`app`] | composition: the one file that knows everything |
-//! | 5 | [`config`] | text to parameters, every fault at once; [`gateway`], a stand-in for AWS that shares nothing with what it judges |
+//! | 5 | [`config`] | text to parameters, every fault at once; [`gateway`], a stand-in for AWS that shares nothing with what it judges; [`simulate`], virtual time around the decisions |
 //! | 4 | [`server`], [`admin`], [`telemetry`] | the edges: bytes in, bytes out |
 //! | 3 | [`proxy`] | the walk, on one screen |
 //! | 2 | [`proxy::screen`], [`proxy::route`], [`proxy::deadline`], [`proxy::admit`], [`proxy::attempt`], [`proxy::replay`], [`proxy::upstream`] and their siblings | its stages |
@@ -57,6 +57,7 @@ pub mod telemetry;
 
 pub mod config;
 pub mod gateway;
+pub mod simulate;
 
 pub mod app;
 

@@ -1,9 +1,23 @@
 //! How fast an upstream may be asked.
 //!
-//! Today this room holds the one thing that an operator can know beforehand, a fixed limit ([`KnownLimit`], `pace.limit`). The
-//! learned window will live here too. Until it does, [`Mode::Adaptive`] behaves as [`Mode::Off`]: every request goes at once.
+//! Two answers. The one that an operator can know beforehand is a fixed limit ([`KnownLimit`], `pace.limit`). The other is
+//! learned: a window of attempts in flight, in front of which requests wait in the order of their deadlines ([`Controller`]).
+//! Which throttles may teach it anything is decided by [`cause`].
 //!
 //! Decides, but never waits and reads no clock: `now` is an argument, and who is turned away is told when to ask again.
+
+mod backlog;
+pub mod cause;
+mod controller;
+mod fleet;
+mod gate;
+mod meter;
+mod neighbours;
+mod outage;
+mod queue;
+mod service;
+mod turn;
+mod window;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -15,6 +29,11 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+
+pub use self::controller::Controller;
+pub use self::fleet::Told;
+pub use self::queue::WaiterId;
+pub use self::turn::{Admission, Attempt, Decision, Feedback, Waiter};
 
 /// The pace's parameters (`[pace]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

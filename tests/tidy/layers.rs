@@ -26,6 +26,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("config", 5),
     ("gateway/", 5),
     ("gateway", 5),
+    ("simulate/", 5),
+    ("simulate", 5),
     ("app/", 6),
     ("app", 6),
     ("cli/", 7),

@@ -1,0 +1,318 @@
+//! One upstream's pace: who goes now, who waits, who is turned away, and what every answer teaches.
+//!
+//! A state machine without a clock: `now` and `rng` are arguments, and it never waits. The shell (or the simulator) tells it
+//! what happens and then asks, after every event and at [`Controller::next_wake`], for decisions until there is none:
+//!
+//! - [`arrive`](Controller::arrive): a first attempt or a retry asks for a turn; [`leave`](Controller::leave): it stopped asking;
+//! - [`learn`](Controller::learn): an attempt's outcome is known; [`release`](Controller::release): its place is free again;
+//!   [`finish`](Controller::finish) is both, [`forget`](Controller::forget) is for one whose outcome nobody will know;
+//! - [`decide`](Controller::decide): the next of those who wait that goes or is shed, exactly one a call.
+//!
+//! Never more than `max_in_flight` attempts are out, never more than `max_waiting` wait, every operation costs at most the
+//! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, whose turn it is in
+//! `admission.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
+//! [`backlog`](super::backlog), [`neighbours`](super::neighbours) and [`queue`](super::queue).
+
+mod admission;
+mod learn;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+
+use super::backlog::{Backlog, Flow, Queued};
+use super::fleet::Fleet;
+use super::gate::Gate;
+use super::meter::Meter;
+use super::neighbours::{Finding, Neighbours};
+use super::outage::Outage;
+use super::queue::{Queue, WaiterId};
+use super::service::Service;
+use super::turn::Attempt;
+use super::window::Window;
+use super::{KnownLimit, Mode, Params};
+use crate::retry::classify::Kind;
+
+/// The pace of one upstream, or of one route that has its own.
+#[derive(Debug)]
+pub struct Controller {
+    params: Params,
+    start: Instant,
+    /// The latest moment that it was told, seconds since the start; every time below is such a number.
+    now: f64,
+    next_look: f64,
+    known: Option<KnownLimit>,
+    /// When the known limit lets the next attempt pass, as far as it said.
+    known_from: f64,
+    /// Until when the upstream asked everybody to stay away.
+    hinted_until: f64,
+    queue: Queue,
+    in_flight: usize,
+    /// When the places of throttled attempts become free again, in microseconds.
+    holds: BinaryHeap<Reverse<u64>>,
+    /// When the fractional place of the window was last used, and by how much the distance to its next use is stretched.
+    fraction_used: f64,
+    fraction_stretch: f64,
+    window: Window,
+    gate: Gate,
+    outage: Outage,
+    backlog: Backlog,
+    neighbours: Neighbours,
+    fleet: Option<Fleet>,
+    service: Service,
+    /// The kind of the latest throttle.
+    kind: Kind,
+    demand: Meter,
+    delivered: Meter,
+    throttled: Meter,
+}
+
+impl Controller {
+    /// Nothing is learned yet: the gate is open. At most `params.max_in_flight` attempts are in flight, at least one.
+    pub fn new(params: Params, now: Instant) -> Self {
+        Self {
+            start: now,
+            now: 0.0,
+            next_look: 0.0,
+            known: params.limit.map(|limit| KnownLimit::new(limit, now)),
+            known_from: 0.0,
+            hinted_until: 0.0,
+            queue: Queue::new(params.max_waiting),
+            in_flight: 0,
+            holds: BinaryHeap::new(),
+            fraction_used: 0.0,
+            fraction_stretch: 1.0,
+            window: Window::new(params.max_in_flight.max(1) as f64),
+            gate: Gate::new(),
+            outage: Outage::new(),
+            backlog: Backlog::new(0.0),
+            neighbours: Neighbours::new(),
+            fleet: None,
+            service: Service::new(),
+            kind: Kind::Unknown,
+            demand: Meter::new(0.0),
+            delivered: Meter::new(0.0),
+            throttled: Meter::new(0.0),
+            params,
+        }
+    }
+
+    /// Follows other parameters from now on. What was learned stays; so do those who wait, even if they are now too many.
+    pub fn set_params(&mut self, params: Params, now: Instant) {
+        self.advance(now);
+        if params.limit != self.params.limit {
+            self.known = params.limit.map(|limit| KnownLimit::new(limit, now));
+            self.known_from = self.now;
+        }
+        self.queue.set_limit(params.max_waiting);
+        self.window.set_max(params.max_in_flight.max(1) as f64);
+        self.params = params;
+    }
+
+    /// Who waited stopped asking. Says whether it was still waiting; if not, a decision has named it already, and what that
+    /// gave it has to be given back.
+    pub fn leave(&mut self, now: Instant, waiter: WaiterId) -> bool {
+        self.advance(now);
+        self.queue.remove(waiter).is_some()
+    }
+
+    /// The attempt's place is free again; with nothing learned unless [`Self::learn`] was told.
+    pub fn release(&mut self, now: Instant, attempt: Attempt) {
+        self.advance(now);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if attempt.is_probe && !attempt.is_learned {
+            self.outage.land();
+        }
+    }
+
+    /// The attempt was cancelled: its place is free again, and nothing is learned.
+    pub fn forget(&mut self, now: Instant, attempt: Attempt) {
+        self.release(now, attempt);
+    }
+
+    /// The upstream asks everybody to stay away for so long: nothing goes until then. See
+    /// [`HintGate`](super::cause::HintGate), which decides whether it is meant for everybody, and how long at most.
+    pub fn hold_back(&mut self, now: Instant, wait: Duration) {
+        self.advance(now);
+        let until = self.now + wait.as_secs_f64();
+        self.hinted_until = self.hinted_until.max(until);
+    }
+
+    /// How many attempts may be in flight; `max_in_flight` while the gate is open.
+    pub fn window(&self) -> f64 {
+        if self.is_gate_closed() {
+            self.window.size()
+        } else {
+            self.params.max_in_flight.max(1) as f64
+        }
+    }
+
+    /// Whether the window decides who goes.
+    pub fn is_gate_closed(&self) -> bool {
+        self.gate.is_closed() && !self.neighbours.is_free()
+    }
+
+    /// Whether single probes go instead of requests.
+    pub fn is_outage(&self) -> bool {
+        self.outage.is_on()
+    }
+
+    /// Whether waits are cut because of a sustained overload.
+    pub fn is_overload(&self) -> bool {
+        self.backlog.is_overload()
+    }
+
+    /// Whether it is proven that others make the throttles, so that first attempts go freely.
+    pub fn is_unresponsive(&self) -> bool {
+        self.neighbours.is_unresponsive()
+    }
+
+    /// Attempts per second that the upstream is believed to take; `None` while nothing limits.
+    pub fn learned_per_second(&mut self, now: Instant) -> Option<f64> {
+        self.advance(now);
+        self.is_gate_closed().then(|| self.drain_rate())
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many attempts are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// The share of the attempts of the last ten seconds that was throttled, `[0, 1]`.
+    pub fn throttle_share(&mut self, now: Instant) -> f64 {
+        self.advance(now);
+        self.share_of_throttles()
+    }
+
+    /// How long a retry should rest before it asks for a turn, after being throttled for the `retry_number`th time (from 1). Where
+    /// the window decides, not at all: it waits in the queue. Where everything goes at once, a jittered while.
+    pub fn rest(&self, retry_number: u32, rng: &mut fastrand::Rng) -> Duration {
+        if self.is_gate_closed() {
+            return Duration::ZERO;
+        }
+        let base = self.service.mean().max(REST_MIN);
+        let doublings = retry_number.saturating_sub(1).min(REST_DOUBLINGS_MAX);
+        let ceiling = (base * f64::from(1u32 << doublings)).min(REST_MAX);
+        Duration::from_secs_f64(ceiling * rng.f64())
+    }
+
+    /// Moves time on, never back, and does what is due by it.
+    fn advance(&mut self, now: Instant) {
+        let now = now.saturating_duration_since(self.start).as_secs_f64();
+        self.now = self.now.max(now);
+        while self
+            .holds
+            .peek()
+            .is_some_and(|Reverse(until)| *until <= micros(self.now))
+        {
+            self.holds.pop();
+        }
+        if self.queue.is_empty() {
+            self.backlog.on_empty(self.now);
+            self.gate.open_if_quiet(self.now);
+        }
+        if self.now >= self.next_look {
+            self.next_look = self.now + LOOK_EVERY;
+            self.look();
+        }
+    }
+
+    /// What is not worth doing at every event.
+    fn look(&mut self) {
+        let now = self.now;
+        let demand = self.demand.rate(now);
+        let delivered = self.delivered.rate(now);
+        self.backlog.observe_spare(demand, delivered);
+        let is_called_off = self.outage.is_on() || self.params.patient;
+        if let Some(queued) = self.queued().filter(|_| !is_called_off) {
+            let flow = Flow {
+                demand: self.demand.rate_long(now),
+                delivered: self.delivered.rate_long(now),
+            };
+            self.backlog.prove_overload(now, queued, flow);
+        }
+        self.backlog.end_overload(now, is_called_off);
+
+        let is_at_floor = self.gate.is_closed()
+            && self.gate.ramp().is_none()
+            && !self.outage.is_on()
+            && self.window.size() <= AT_FLOOR * self.floor()
+            && (!self.queue.is_empty() || self.backlog.was_shed_lately(now));
+        let share = self.share_of_throttles();
+        match self.neighbours.look(now, is_at_floor, share) {
+            Finding::Quiet => self.gate.open(),
+            // What was sent freely says nothing about the window.
+            Finding::Ours => self.gate.end_ramp(now),
+            Finding::Same | Finding::Freed => {}
+        }
+    }
+
+    fn queued(&self) -> Option<Queued> {
+        self.queue.head().map(|(_, head)| Queued {
+            len: self.queue.len(),
+            span: head.span,
+        })
+    }
+
+    fn share_of_throttles(&mut self) -> f64 {
+        let throttled = f64::from(self.throttled.count_long(self.now));
+        let passed = f64::from(self.delivered.count_long(self.now));
+        throttled / (throttled + passed).max(1.0)
+    }
+
+    /// Attempts per second that those who wait can count on.
+    fn drain_rate(&mut self) -> f64 {
+        let mean = self.service.mean();
+        let places = if self.is_gate_closed() {
+            self.window.size().max(self.gate.ramp().unwrap_or(0.0))
+        } else {
+            self.params.max_in_flight.max(1) as f64
+        };
+        (places / mean).max(self.delivered.rate(self.now))
+    }
+
+    /// The smallest window: a share of the own demand, so that greedy neighbours do not starve it, and a sign of life.
+    fn floor(&mut self) -> f64 {
+        let demand = self.demand.rate_long(self.now);
+        self.service.mean() * (FLOOR * demand).max(FLOOR_RATE_MIN)
+    }
+
+    fn is_learning(&self) -> bool {
+        self.params.mode == Mode::Adaptive
+    }
+}
+
+/// Seconds to whole microseconds; saturates.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, which is what is wanted"
+)]
+fn micros(seconds: f64) -> u64 {
+    (seconds * 1e6) as u64
+}
+
+/// The share of the own demand that is asked for whatever happens. Matters beside greedy neighbours, and beyond six times the
+/// limit: without it they leave one per cent, with it about ten.
+const FLOOR: f64 = 0.15;
+
+/// Attempts per second that keep looking when there is no demand to take a share of.
+const FLOOR_RATE_MIN: f64 = 0.1;
+
+/// How near to the floor is at the floor: the few steps up that chance successes make between two throttles.
+const AT_FLOOR: f64 = 1.5;
+
+/// Seconds between two looks at what changes slowly.
+const LOOK_EVERY: f64 = 0.1;
+
+/// Bounds of a rest's ceiling, seconds, and of its doubling.
+const REST_MIN: f64 = 0.05;
+const REST_MAX: f64 = 2.0;
+const REST_DOUBLINGS_MAX: u32 = 16;

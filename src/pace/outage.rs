@@ -1,0 +1,173 @@
+//! Outage: nothing gets through any more, so single probes go instead of a crowd.
+//!
+//! Many refusals in a row, over some time and with no success between them, are no limit that a smaller window would fit. The
+//! window of before is remembered; probes go, a few a second at first and then about one; the first success ends it, and half of
+//! the remembered window is where the ramp starts from.
+
+/// Refusals in a row, and what follows from them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outage {
+    /// Refusals since the latest success.
+    run: u32,
+    /// The window when the run began.
+    run_size: f64,
+    /// When the first attempt of the run was sent.
+    run_from: f64,
+    probing: Option<Probing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probing {
+    next_at: f64,
+    interval: f64,
+    under_way: u32,
+}
+
+impl Outage {
+    pub(super) fn new() -> Self {
+        Self {
+            run: 0,
+            run_size: 0.0,
+            run_from: 0.0,
+            probing: None,
+        }
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.probing.is_some()
+    }
+
+    /// An attempt was refused or failed that was sent at `sent`, when the window was `size`.
+    pub(super) fn on_refusal(&mut self, sent: f64, size: f64) {
+        if self.run == 0 {
+            self.run_size = size;
+            self.run_from = sent;
+        }
+        self.run = self.run.saturating_add(1);
+    }
+
+    /// Begins if it is time to; `share` in `[0, 1)` spreads the first probes of many senders.
+    pub(super) fn begin_if_due(&mut self, now: f64, service_mean: f64, share: f64) -> bool {
+        let lasted = now - self.run_from;
+        let due = self.run >= RUN_MIN && lasted > LASTED_MIN.max(3.0 * service_mean);
+        if due && self.probing.is_none() {
+            self.probing = Some(Probing {
+                next_at: now + INTERVAL_FIRST * share,
+                interval: INTERVAL_FIRST,
+                under_way: 0,
+            });
+            return true;
+        }
+        false
+    }
+
+    /// A success. If it ends an outage, the window that was remembered.
+    pub(super) fn on_success(&mut self) -> Option<f64> {
+        self.run = 0;
+        self.probing.take().map(|_| self.run_size)
+    }
+
+    /// When the next probe may go, if more may be under way; infinite if not, `None` without an outage.
+    pub(super) fn next_probe(&self) -> Option<f64> {
+        self.probing.map(|probing| {
+            if probing.under_way < PROBES_MAX {
+                probing.next_at
+            } else {
+                f64::INFINITY
+            }
+        })
+    }
+
+    /// A probe goes; `share` in `[0, 1)`.
+    pub(super) fn launch(&mut self, now: f64, share: f64) {
+        if let Some(probing) = &mut self.probing {
+            probing.under_way += 1;
+            probing.next_at = now + probing.interval * (0.5 + share);
+            probing.interval = (2.0 * probing.interval).min(INTERVAL_MAX);
+        }
+    }
+
+    /// A probe came back, or was given up.
+    pub(super) fn land(&mut self) {
+        if let Some(probing) = &mut self.probing {
+            probing.under_way = probing.under_way.saturating_sub(1);
+        }
+    }
+}
+
+/// Refusals in a row before an outage is thought of.
+const RUN_MIN: u32 = 10;
+
+/// Seconds that the run has to last at least: a burst into an empty bucket is over sooner.
+const LASTED_MIN: f64 = 0.3;
+
+/// Seconds to the first probe at most, and the first distance between two.
+const INTERVAL_FIRST: f64 = 0.25;
+
+/// The distance that doubling ends at. A recovered upstream waits no longer than this for somebody to notice.
+const INTERVAL_MAX: f64 = 1.0;
+
+/// Probes under way at once. One would have to time out before the next may look, when the upstream swallows them.
+const PROBES_MAX: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on() -> Outage {
+        let mut outage = Outage::new();
+        for n in 0..10 {
+            outage.on_refusal(f64::from(n) * 0.1, 40.0);
+        }
+        assert!(outage.begin_if_due(1.0, 0.1, 0.5));
+        outage
+    }
+
+    #[test]
+    fn a_short_run_or_a_quick_one_is_no_outage() {
+        let mut outage = Outage::new();
+        for _ in 0..9 {
+            outage.on_refusal(0.0, 1.0);
+        }
+        assert!(!outage.begin_if_due(10.0, 0.1, 0.0), "nine");
+        outage.on_refusal(0.0, 1.0);
+        assert!(!outage.begin_if_due(0.2, 0.01, 0.0), "at once");
+        assert!(!outage.begin_if_due(2.0, 1.0, 0.0), "within three services");
+        assert!(outage.begin_if_due(3.1, 1.0, 0.0));
+    }
+
+    #[test]
+    fn a_success_between_refusals_starts_the_count_again() {
+        let mut outage = Outage::new();
+        for n in 0..100 {
+            outage.on_refusal(f64::from(n), 1.0);
+            if n % 9 == 0 {
+                assert_eq!(outage.on_success(), None);
+            }
+            assert!(!outage.begin_if_due(f64::from(n) + 0.5, 0.1, 0.0));
+        }
+    }
+
+    #[test]
+    fn the_first_success_ends_it_with_the_window_of_before() {
+        let mut outage = on();
+
+        assert_eq!(outage.on_success(), Some(40.0));
+        assert!(!outage.is_on());
+        assert_eq!(outage.on_success(), None);
+    }
+
+    #[test]
+    fn few_probes_are_under_way_and_they_grow_rare() {
+        let mut outage = on();
+
+        assert_eq!(outage.next_probe(), Some(1.125));
+        for _ in 0..PROBES_MAX {
+            assert!(outage.next_probe().unwrap().is_finite());
+            outage.launch(2.0, 0.5);
+        }
+        assert_eq!(outage.next_probe(), Some(f64::INFINITY));
+        outage.land();
+        assert_eq!(outage.next_probe(), Some(3.0));
+    }
+}

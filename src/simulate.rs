@@ -1,0 +1,193 @@
+//! `redrive simulate`: what would this configuration do, told by the decision code itself under virtual time.
+//!
+//! A discrete-event model: clients that ask at random moments, sidecars that do not know one another, a gateway with a token
+//! bucket and a concurrency limit, and a network in between. Every sidecar holds the very same [`pace::Controller`],
+//! [`retry::Session`](crate::retry::Session) and [`Budget`](crate::retry::budget::Budget) as the proxy does; there is no socket
+//! and no sleep. Other policies run under the same arrivals for comparison, and an *oracle*, which has its queue at the
+//! gateway's door and knows when a place becomes free: nobody can serve more.
+//!
+//! A run is a function of its [`Params`], the seed included. The walk: `load.rs` makes arrivals, `world.rs` runs the events,
+//! `sender.rs` decides as a policy does, `gateway.rs` accepts or refuses, `tally.rs` counts, `report.rs` tells.
+
+mod gateway;
+mod load;
+mod oracle;
+mod report;
+mod rival;
+mod sender;
+mod tally;
+mod world;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use self::report::{Report, Row};
+use crate::{pace, retry};
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Params {
+    /// The upstream's limits and manners.
+    pub gateway: Gateway,
+    /// What the clients of the sidecars ask for, all together.
+    pub load: Load,
+    /// How many sidecars share it evenly; at least one.
+    pub sidecars: usize,
+    /// Senders beside them, each with as much load as one sidecar, following another policy.
+    pub neighbours: Option<Neighbours>,
+    /// The policies that the sidecars follow, one run each.
+    pub policies: Vec<Policy>,
+    /// How long a client waits for its answer.
+    pub deadline: Duration,
+    /// How long requests keep coming.
+    pub duration: Duration,
+    /// How long at the beginning nothing is counted.
+    pub warm_up: Duration,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// `[retry]`, for [`Policy::Redrive`].
+    pub retry: retry::Policy,
+    /// `[budget]`, for [`Policy::Redrive`].
+    pub budget: retry::budget::Params,
+    /// `[pace]`, for [`Policy::Redrive`].
+    pub pace: pace::Params,
+}
+
+/// The upstream.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Requests per second and burst of its token bucket.
+    pub rate: Option<Rate>,
+    /// Executions at the same time.
+    pub concurrency: Option<u32>,
+    /// Mean and spread of an execution; log-normal.
+    pub service: Service,
+    /// One way through the network: evenly between these two.
+    pub network: (Duration, Duration),
+    /// Whether its answers tell which limit refused.
+    pub tells_kind: bool,
+    /// What happens to it, in any order.
+    pub disturbances: Vec<Disturbance>,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Tokens per second; above zero.
+    pub per_second: f64,
+    /// The most tokens that it holds; at least one.
+    pub burst: f64,
+}
+
+/// How long executions take.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// On average.
+    pub mean: Duration,
+    /// The standard deviation of the logarithm; zero: always the mean.
+    pub sigma: f64,
+}
+
+/// Something that happens to the gateway from one moment to another.
+#[derive(Clone, Copy, Debug)]
+pub struct Disturbance {
+    /// From when, counted from the start.
+    pub from: Duration,
+    /// Until when.
+    pub until: Duration,
+    /// What.
+    pub what: Trouble,
+}
+
+/// What can happen to a gateway.
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// Its limits are multiplied by this.
+    Limits(f64),
+    /// It refuses everything at once, without a reason.
+    Refuses,
+    /// It swallows everything; senders give up after this time.
+    Swallows(Duration),
+}
+
+/// What clients ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Requests per second on average, at random moments.
+    pub per_second: f64,
+    /// Bursts within that average.
+    pub bursts: Option<Bursts>,
+}
+
+/// Load that comes in bursts.
+#[derive(Clone, Copy, Debug)]
+pub struct Bursts {
+    /// How many times the load of the time between.
+    pub factor: f64,
+    /// How long each lasts.
+    pub span: Duration,
+    /// From the start of one to the start of the next; longer than `span`.
+    pub every: Duration,
+}
+
+/// Senders beside the sidecars.
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbours {
+    /// How many.
+    pub count: usize,
+    /// What they do.
+    pub policy: Policy,
+}
+
+/// What a sender does about refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// redrive, as configured.
+    Redrive,
+    /// No retries.
+    None,
+    /// Three retries at once, as nginx and HAProxy do.
+    Immediate,
+    /// Eight retries with full jitter from 100 ms, without a budget.
+    Exponential,
+    /// Three attempts, a quota of 500 tokens at 5 a retry, jitter from 1 s: the AWS SDKs' standard mode.
+    AwsStandard,
+    /// A fifth of the requests and ten a second may be retried, up to eight times each: Finagle's, Linkerd's and tower's budget.
+    Finagle,
+}
+
+impl Policy {
+    /// Every policy, in the order of the table.
+    pub const ALL: [Self; 6] = [
+        Self::Redrive,
+        Self::None,
+        Self::Immediate,
+        Self::Exponential,
+        Self::AwsStandard,
+        Self::Finagle,
+    ];
+
+    /// The word for it, in table, JSON and flags.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Redrive => "redrive",
+            Self::None => "none",
+            Self::Immediate => "immediate",
+            Self::Exponential => "exponential",
+            Self::AwsStandard => "aws-standard",
+            Self::Finagle => "finagle",
+        }
+    }
+}
+
+/// Runs every policy, and the oracle, under the same arrivals.
+pub fn run(params: &Params) -> Report {
+    let oracle = oracle::run(params);
+    let rows = params.policies.iter().map(|policy| {
+        let tally = world::World::new(params, *policy).run();
+        Row::new(*policy, &tally, &oracle, params)
+    });
+    Report::new(rows.collect(), &oracle, params)
+}

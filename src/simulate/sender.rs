@@ -1,0 +1,96 @@
+//! One sender: redrive's decisions in the order in which the proxy asks for them, or another policy's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Method;
+
+use super::gateway::Reception;
+use super::rival::Rival;
+use super::{Params, Policy};
+use crate::pace::{Controller, Feedback, Mode, WaiterId};
+use crate::retry::budget::Budget;
+use crate::retry::classify::{Class, Classified, Kind, Ran, Scope};
+use crate::retry::{self, Session, Subject};
+
+/// Who decides.
+pub(super) enum Sender {
+    /// The code under test.
+    Redrive(Box<Redrive>),
+    /// Another policy.
+    Rival(Rival),
+}
+
+/// What a sidecar holds for one upstream.
+pub(super) struct Redrive {
+    pub(super) controller: Controller,
+    pub(super) budget: Budget,
+    /// Which request each waiter is.
+    pub(super) waiters: HashMap<WaiterId, u32>,
+    /// When it will be woken next.
+    pub(super) wake_at: f64,
+    policy: Arc<retry::Policy>,
+}
+
+impl Sender {
+    pub(super) fn new(params: &Params, policy: Policy, base: Instant) -> Self {
+        if policy != Policy::Redrive {
+            return Self::Rival(Rival::new(policy));
+        }
+        let mut retry = params.retry.clone();
+        if params.pace.mode == Mode::Adaptive {
+            // Behind a window a throttled request waits for its turn, not for the clock: the controller says how long it rests.
+            retry.backoff.throttle_base = Duration::ZERO;
+        }
+        Self::Redrive(Box::new(Redrive {
+            controller: Controller::new(params.pace, base),
+            budget: Budget::new(params.budget, base),
+            waiters: HashMap::new(),
+            wake_at: f64::INFINITY,
+            policy: Arc::new(retry),
+        }))
+    }
+}
+
+impl Redrive {
+    /// A request's memory. It is idempotent: what may be repeated is not what is simulated.
+    pub(super) fn session(&self, deadline: Instant) -> Session {
+        let subject = Subject {
+            method: Method::GET,
+            idempotency_key: false,
+            upgrade: false,
+            callers_max: None,
+        };
+        Session::new(Arc::clone(&self.policy), subject, deadline)
+    }
+}
+
+/// What the classification makes of it, and the window learns from it.
+pub(super) fn read(reception: Reception, tells_kind: bool) -> (Classified, Feedback) {
+    let told = |kind| if tells_kind { kind } else { Kind::Unknown };
+    let (class, ran, kind, feedback) = match reception {
+        Reception::Accepted => (Class::Ok, Ran::Yes, Kind::Unknown, Feedback::Success),
+        Reception::RateLimited => {
+            let kind = told(Kind::Rate);
+            (Class::Throttled, Ran::No, kind, Feedback::Throttle(kind))
+        }
+        Reception::SlotLimited => {
+            let kind = told(Kind::Concurrency);
+            (Class::Suspected, Ran::Maybe, kind, Feedback::Throttle(kind))
+        }
+        Reception::Refused => {
+            let kind = Kind::Unknown;
+            (Class::Suspected, Ran::Maybe, kind, Feedback::Throttle(kind))
+        }
+        Reception::Swallowed(_) => (Class::Timeout, Ran::Maybe, Kind::Unknown, Feedback::Failure),
+    };
+    let classified = Classified {
+        class,
+        ran,
+        kind,
+        scope: Scope::Unknown,
+        because: "the simulated gateway",
+    };
+    (classified, feedback)
+}
