@@ -361,6 +361,7 @@ fn rest_of_redrive(
         futile: false,
         affordable: redrive.budget.can_pay(at, cost),
         draining: false,
+        rest: None,
     };
     let session = request.session.as_mut()?;
     match session.on_outcome(at, &classified, None, circumstances, rng) {
