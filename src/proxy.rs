@@ -36,7 +36,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use self::account::{Account, Told};
-use self::admit::Permit;
+use self::admit::{Door, Permit};
 use self::attempt::Exchange;
 use self::body::{BoxError, ResponseBody};
 use self::ending::Ending;
@@ -70,6 +70,7 @@ pub struct Proxy {
     default: Arc<Lane>,
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
+    doors: Vec<Arc<Door>>,
     shared: Shared,
     told: Told,
     gauges: Gauges,
@@ -148,6 +149,7 @@ impl Proxy {
     /// Brings the gauges that are only looked at up to date.
     pub fn show(&self) {
         self.buckets.iter().for_each(|bucket| bucket.show());
+        self.doors.iter().for_each(|door| door.show());
         self.gauges
             .replay_bytes
             .set(i64::try_from(self.shared.memory.used()).unwrap_or(i64::MAX));

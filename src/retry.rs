@@ -55,6 +55,9 @@ pub struct Circumstances {
     pub affordable: bool,
     /// Whether redrive is shutting down.
     pub draining: bool,
+    /// How long the pace lets a retry rest after a throttle-like outcome: nothing where the request then waits in the queue of a
+    /// learned window. `None` where no pace is learned, so that the policy's backoff says it.
+    pub rest: Option<Duration>,
 }
 
 /// One request's memory: what it is, how often it was sent, and what came of it.
@@ -179,7 +182,7 @@ impl Session {
         if circumstances.futile && self.policy.futility {
             return Err(Reason::Futile);
         }
-        let after = self.wait(now, outcome.class, hint, rng)?;
+        let after = self.wait(now, outcome.class, hint, circumstances.rest, rng)?;
         if circumstances.draining {
             return Err(Reason::Shutdown);
         }
@@ -231,7 +234,8 @@ impl Session {
         }
     }
 
-    /// The longer of our own backoff and the upstream's wish, if it ends before the deadline.
+    /// The longer of our own wait and the upstream's wish, if it ends before the deadline. After a throttle-like outcome our own is
+    /// the pace's rest, where there is one, and the policy's backoff otherwise.
     ///
     /// A wait that does not fit is never cut to fit: cut waits all end at the deadline, so that the requests of one burst, which
     /// share it, would come back in one crowd at the very moment when there is no time left to try once more.
@@ -240,6 +244,7 @@ impl Session {
         now: Instant,
         class: Class,
         hint: Option<&Hint>,
+        rest: Option<Duration>,
         rng: &mut fastrand::Rng,
     ) -> Result<Duration, Reason> {
         let room = self.deadline.saturating_duration_since(now);
@@ -248,7 +253,8 @@ impl Session {
         }
         let draw = Draw::new(rng);
         // Every attempt doubles the ceiling, of whatever class it was: outcomes that alternate must not keep it low.
-        let mut wait = self.policy.backoff.at(class, self.attempts_made, draw);
+        let backoff = self.policy.backoff.at(class, self.attempts_made, draw);
+        let mut wait = rest.filter(|_| class.is_throttle_like()).unwrap_or(backoff);
         if let Some(hint) = hint {
             if hint.wait >= room {
                 return Err(Reason::HintTooLong);

@@ -111,6 +111,7 @@ fn verdict(
         futile: false,
         affordable: true,
         draining: false,
+        rest: None,
     };
     // The draw itself is not shown, so any seed will do.
     let mut rng = fastrand::Rng::with_seed(0);

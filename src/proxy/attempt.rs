@@ -16,7 +16,7 @@ use http::{Extensions, HeaderMap, Method, Response, Uri};
 use self::last::Last;
 use self::send::Attempted;
 use super::account::Account;
-use super::admit::{self, Permit};
+use super::admit::{Asked, Permit, Refused};
 use super::body::ResponseBody;
 use super::deadline::Deadline;
 use super::error::Error;
@@ -24,6 +24,7 @@ use super::lane::Lane;
 use super::replay::Replay;
 use super::shared::Shared;
 use crate::clock;
+use crate::pace::Waiter;
 use crate::retry::classify::Class;
 use crate::retry::futility::{Cell, shows_open};
 use crate::retry::{Circumstances, Reason, Session, Verdict};
@@ -36,6 +37,10 @@ pub struct Exchange<'a> {
     deadline: Deadline,
     session: Session,
     cell: Cell,
+    /// How long it waited on account of the pace: for its turn, and resting before a retry.
+    paced: Duration,
+    /// Whether an answer has asked it to wait.
+    was_hinted: bool,
     replay: Replay,
     method: Method,
     uri: Uri,
@@ -48,8 +53,18 @@ pub struct Exchange<'a> {
 enum Next {
     /// Deliver what there is.
     End,
-    /// Wait this long and send again, because of an outcome of this class.
-    Again(Duration, Class),
+    /// Rest and send again.
+    Again(Rest),
+}
+
+/// The rest before a retry.
+#[derive(Clone, Copy)]
+struct Rest {
+    wait: Duration,
+    /// The class of the outcome that it follows.
+    cause: Class,
+    /// Whether the pace asked for it, and not the upstream or the policy.
+    is_paced: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -58,7 +73,15 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// When redrive has to answer itself: see [`Error`].
     pub async fn run(mut self) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
-        let mut permit = self.admit(None).await?;
+        let mut permit = self.admit(None).await.map_err(|refused| {
+            if refused.is_deadline {
+                let waited = clock::now().saturating_duration_since(self.deadline.arrival);
+                Error::Deadline { waited }
+            } else {
+                let retry_after = refused.retry_after;
+                Error::Shed { retry_after }
+            }
+        })?;
         self.lane.bucket.earn();
         let mut paid = None;
         let mut held = None;
@@ -74,13 +97,13 @@ impl<'a> Exchange<'a> {
             }
             let next = self.judge(&attempted);
             let mut last = attempted.last.instead_of(held.take(), &attempted.outcome);
-            let Next::Again(after, cause) = next else {
+            let Next::Again(rest) = next else {
                 return self.deliver(last);
             };
             self.replay.supersede();
             self.account.owes_retry = true;
             let ready = match last.wait(&self.shared.memory) {
-                Ok(kept) => self.wait_and_pay(kept, after, cause).await,
+                Ok(kept) => self.rest_and_pay(kept, rest).await,
                 Err(reason) => Err(reason),
             };
             self.account.owes_retry = false;
@@ -91,32 +114,46 @@ impl<'a> Exchange<'a> {
                     return self.deliver(last);
                 }
             }
-            self.lane.metrics.retries(cause).inc();
-            paid = Some(cause);
+            self.lane.metrics.retries(rest.cause).inc();
+            paid = Some(rest.cause);
             held = Some(last).filter(Last::is_whole);
         }
     }
 
     /// Waits for a turn; where redrive is switched off, everybody has one.
-    async fn admit(&mut self, kept: Option<Permit>) -> Result<Option<Permit>, Error> {
-        if self.shared.bypass {
-            return Ok(None);
+    ///
+    /// An answer that is still on its connection has kept its turn, and the next attempt uses it: it would otherwise wait for
+    /// a turn with the connection in hand that whoever has the turn may be waiting for.
+    async fn admit(&mut self, kept: Option<Permit>) -> Result<Option<Permit>, Refused> {
+        if self.shared.bypass || kept.is_some() {
+            return Ok(kept);
         }
-        if kept.is_none()
-            && let Some(permit) = self.lane.door.try_admit()
-        {
-            return Ok(Some(permit));
-        }
-        let asked = clock::now();
-        let Deadline {
-            arrival, start_by, ..
-        } = self.deadline;
-        let admitted = tokio::select! {
-            admitted = self.lane.door.wait(kept, arrival, start_by) => admitted,
-            // What is left is cut off a moment later, so that there is just time to say so.
-            () = self.shared.drain.end() => Err(admit::shed()),
+        let now = clock::now();
+        let door = &self.lane.door;
+        // `pace.max_wait` counts what was waited on account of the pace; the upstream's own time and wishes are not its to limit.
+        let paced = if door.is_learning() {
+            self.paced
+        } else {
+            Duration::ZERO
         };
-        self.account.waited += clock::now().saturating_duration_since(asked);
+        let asked = door.ask(Waiter {
+            since: now.checked_sub(paced).unwrap_or(now),
+            start_by: self.deadline.start_by,
+            answer_by: self.deadline.head_by,
+            is_retry: self.session.attempts_made() > 0,
+        })?;
+        let waiting = match asked {
+            Asked::Go(permit) => return Ok(Some(permit)),
+            Asked::Wait(waiting) => waiting,
+        };
+        let admitted = tokio::select! {
+            admitted = waiting.turn() => admitted,
+            // What is left is cut off a moment later, so that there is just time to say so.
+            () = self.shared.drain.end() => Err(Refused::by_the_drain()),
+        };
+        let waited = clock::now().saturating_duration_since(now);
+        self.paced += waited;
+        self.account.waited += waited;
         admitted.map(Some)
     }
 
@@ -137,6 +174,7 @@ impl<'a> Exchange<'a> {
             futile: self.shared.cells().is_futile(now, &self.cell, outcome),
             affordable: self.lane.bucket.can_pay(outcome.class),
             draining: false, // a drain leaves time; whether a wait fits into it is asked below
+            rest: self.lane.door.rest(self.session.attempts_made() + 1),
         };
         let verdict = self.session.on_outcome(
             now,
@@ -156,26 +194,33 @@ impl<'a> Exchange<'a> {
             }
             Verdict::Retry { after } => {
                 self.shared.cells().on_retry(now, &self.cell, outcome);
-                return Next::Again(after, outcome.class);
+                return Next::Again(Rest {
+                    wait: after,
+                    cause: outcome.class,
+                    is_paced: hint.is_none() && outcome.class.is_throttle_like(),
+                });
             }
         };
         self.account.stop(reason);
         Next::End
     }
 
-    /// Backs off, waits for its turn, and pays: in this order, so that a client that leaves meanwhile has cost nothing.
-    async fn wait_and_pay(
+    /// Rests, waits for its turn, and pays: in this order, so that a client that leaves meanwhile has cost nothing.
+    async fn rest_and_pay(
         &mut self,
         kept: Option<Permit>,
-        after: Duration,
-        cause: Class,
+        rest: Rest,
     ) -> Result<Option<Permit>, Reason> {
         let asked = clock::now();
         let rested = tokio::select! {
-            had_room = self.lane.door.back_off(after) => if had_room { Ok(()) } else { Err(Reason::Memory) },
-            () = self.shared.drain.cuts(asked + after) => Err(Reason::Shutdown),
+            had_room = self.lane.door.back_off(rest.wait) => if had_room { Ok(()) } else { Err(Reason::Memory) },
+            () = self.shared.drain.cuts(asked + rest.wait) => Err(Reason::Shutdown),
         };
-        self.account.waited += clock::now().saturating_duration_since(asked);
+        let waited = clock::now().saturating_duration_since(asked);
+        self.account.waited += waited;
+        if rest.is_paced {
+            self.paced += waited;
+        }
         rested?;
         let permit = self.admit(kept).await.map_err(|_| {
             if self.shared.drain.ends_before(clock::now()) {
@@ -184,7 +229,7 @@ impl<'a> Exchange<'a> {
                 Reason::Deadline
             }
         })?;
-        if self.lane.bucket.try_spend(cause) {
+        if self.lane.bucket.try_spend(rest.cause) {
             Ok(permit)
         } else {
             Err(Reason::Budget)

@@ -8,7 +8,7 @@ use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
 use super::account::Told;
 use super::admit::{Crowd, Door};
 use super::lane::{Bucket, Lane};
-use super::metrics::{Families, RouteMetrics};
+use super::metrics::{Families, PaceFamilies, RouteMetrics};
 use super::notice::Notices;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
@@ -69,7 +69,11 @@ impl Proxy {
     /// When an upstream's TLS cannot be set up.
     pub fn build(params: &Params, around: Surroundings<'_>) -> Result<Arc<Self>, BuildError> {
         let families = Families::register(around.registry)?;
-        let Fleet { lanes, buckets } = fleet(params, &families, &around)?;
+        let Fleet {
+            lanes,
+            buckets,
+            doors,
+        } = fleet(params, &families, &around)?;
         let default = lanes.last().expect("the default route is always there");
         let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
         families.gauges.replay_limit_bytes.set(limit);
@@ -79,6 +83,7 @@ impl Proxy {
             default: Arc::clone(default),
             lanes,
             buckets,
+            doors,
             shared: Shared::new(params, around.body_idle, memory, around.drain),
             told: around.told,
             gauges: families.gauges,
@@ -86,10 +91,11 @@ impl Proxy {
     }
 }
 
-/// The lanes in the order of their routes, and every bucket that they spend from.
+/// The lanes in the order of their routes, every bucket that they spend from, and every door that they go through.
 struct Fleet {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
+    doors: Vec<Arc<Door>>,
 }
 
 fn fleet(
@@ -98,6 +104,7 @@ fn fleet(
     around: &Surroundings<'_>,
 ) -> Result<Fleet, BuildError> {
     let gauges = BucketGauges::register(around.registry)?;
+    let paces = PaceFamilies::register(around.registry)?;
     let max_waiting = params
         .routes
         .iter()
@@ -106,7 +113,8 @@ fn fleet(
         .unwrap_or(0);
     let crowd = Crowd::new(max_waiting, families.gauges.waiting.clone());
     let open = &families.gauges.upstream_connections;
-    let (mut sites, mut buckets, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sites, mut lanes) = (Vec::new(), Vec::new());
+    let (mut buckets, mut doors) = (Vec::new(), Vec::new());
     // The default route comes last in the table and first here, so that what is shared is labelled with its name.
     for (index, route) in params.routes.iter().enumerate().rev() {
         let site = site(&mut sites, route, open, around.header_case)?;
@@ -116,7 +124,11 @@ fn fleet(
             bucket
         });
         let door = shared_or_own(route.pace_share, &mut site.door, || {
-            Arc::new(Door::new(&route.pace, Arc::clone(&crowd), clock::now()))
+            let gauges = paces.of(&route.name);
+            let door = Door::new(route.pace, Arc::clone(&crowd), gauges, clock::now());
+            let door = Arc::new(door);
+            doors.push(Arc::clone(&door));
+            door
         });
         lanes.push(Arc::new(Lane {
             index,
@@ -132,7 +144,11 @@ fn fleet(
         }));
     }
     lanes.reverse();
-    Ok(Fleet { lanes, buckets })
+    Ok(Fleet {
+        lanes,
+        buckets,
+        doors,
+    })
 }
 
 fn site<'a>(

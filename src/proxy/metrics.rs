@@ -4,6 +4,7 @@
 //! at 0, and its handle is looked up once, when its route is built.
 
 mod families;
+mod pace;
 
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
@@ -14,6 +15,7 @@ use crate::retry::classify::{Class, Classified, Kind, Scope};
 use crate::retry::hint::Source;
 
 pub use self::families::{Families, Gauges};
+pub use self::pace::{PaceFamilies, PaceGauges};
 
 /// How a request ended, as its client sees it; the `outcome` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

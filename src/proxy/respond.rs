@@ -58,7 +58,7 @@ fn date() -> HeaderValue {
 }
 
 /// Rounded up: coming back early would not help.
-fn whole_seconds(wait: Duration) -> u64 {
+pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 

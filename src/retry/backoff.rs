@@ -32,9 +32,10 @@ impl Backoff {
     /// What the wait before the given retry stays below: the class's base, doubled with every retry after the first, and at
     /// most `max`. Zero when the base is zero.
     pub fn ceiling(&self, class: Class, retry_number: u32) -> Duration {
-        let base = match class {
-            Class::Throttled | Class::Suspected | Class::Overloaded => self.throttle_base,
-            _ => self.base,
+        let base = if class.is_throttle_like() {
+            self.throttle_base
+        } else {
+            self.base
         };
         let factor = 1u128.checked_shl(retry_number.saturating_sub(1));
         let nanos = base.as_nanos().saturating_mul(factor.unwrap_or(u128::MAX));

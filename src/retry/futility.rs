@@ -129,6 +129,16 @@ impl Cells {
         !probe
     }
 
+    /// Whether this outcome is known to be in vain here. Unlike [`Self::is_futile`] it lets no probe through and is no use of the
+    /// cell: it is for those who ask what the outcome teaches.
+    pub fn knows_as_futile(&self, now: Instant, cell: &Cell, outcome: &Classified) -> bool {
+        Doubt::of(outcome).is_some_and(|doubt| {
+            let memory = self.cells.get(cell);
+            let streak = memory.and_then(|memory| memory.streaks[doubt as usize].as_ref());
+            streak.is_some_and(|streak| !streak.is_forgotten(now) && streak.is_futile(now))
+        })
+    }
+
     /// How many cells are futile now, in at least one kind of outcome; the gauge `redrive_futile_cells`.
     pub fn futile_count(&self, now: Instant) -> usize {
         let is_futile = |streak: &Streak| !streak.is_forgotten(now) && streak.is_futile(now);

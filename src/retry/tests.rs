@@ -85,6 +85,7 @@ const FAIR: Circumstances = Circumstances {
     futile: false,
     affordable: true,
     draining: false,
+    rest: None,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -128,6 +129,7 @@ fn of_several_obstacles_the_most_telling_is_the_reason() {
         futile: true,
         affordable: false,
         draining: true,
+        rest: None,
     };
     let mut wish = Some(hint(HOUR));
     let mut left = Duration::from_nanos(1);

@@ -88,6 +88,7 @@ impl Redrive {
             futile: false,
             affordable: self.budget.can_pay(at, cost),
             draining: false,
+            rest: None,
         };
         let session = request.session.as_mut()?;
         match session.on_outcome(at, &classified, None, circumstances, rng) {

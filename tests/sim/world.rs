@@ -324,6 +324,7 @@ impl World {
             futile: false,
             affordable: budget.can_pay(now, BUDGET.cost.of(outcome.class)),
             draining: false,
+            rest: None,
         };
         let hint = self.upstream.hint.map(|wait| Hint {
             wait,

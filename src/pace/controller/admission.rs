@@ -103,7 +103,7 @@ impl Controller {
     /// had as much as that: then it is up to the attempt.
     fn over_at(&self, waiting: &Waiting) -> f64 {
         let usual_max = self.service.usual_max();
-        let usual_max = if waiting.span > usual_max {
+        let usual_max = if self.is_learning() && waiting.span > usual_max {
             usual_max
         } else {
             0.0
@@ -116,9 +116,10 @@ impl Controller {
         waiting.last_start(usual_max).min(cut)
     }
 
-    /// Whether the queue before it will not be gone in time. Retries have been waited for, and are not told this.
+    /// Whether the queue before it will not be gone in time. Retries have been waited for, and are not told this. Where nothing is
+    /// learned nobody is: how long an attempt takes is not known, and the time that it waits is limited anyway.
     fn is_in_vain(&mut self, waiting: &Waiting) -> bool {
-        if waiting.is_retry || self.outage.is_on() || self.queue.is_empty() {
+        if !self.is_learning() || waiting.is_retry || self.outage.is_on() || self.queue.is_empty() {
             return false;
         }
         let until_answer = waiting.answer_by - self.now - FLIGHT_ALLOWANCE * self.service.mean();

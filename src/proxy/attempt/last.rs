@@ -1,8 +1,10 @@
 //! What would be delivered if the latest attempt were the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{Response, StatusCode, response};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response, StatusCode, response};
 use http_body_util::BodyExt;
 
 use super::Exchange;
@@ -13,9 +15,10 @@ use crate::proxy::error::Error;
 use crate::proxy::headers;
 use crate::proxy::peek::Peeked;
 use crate::proxy::replay::{Kept, Memory};
+use crate::proxy::respond::whole_seconds;
 use crate::proxy::upstream::AnswerBody;
 use crate::retry::Reason;
-use crate::retry::classify::{Classified, Fault, FaultKind, Ran};
+use crate::retry::classify::{Class, Classified, Fault, FaultKind, Ran};
 
 /// What would be delivered if the latest attempt were the end.
 pub(super) enum Last {
@@ -29,6 +32,10 @@ pub(super) struct Answer {
     pub(super) body: Peeked<AnswerBody>,
     /// Gone once a retry is due, and where redrive is switched off.
     pub(super) permit: Option<Permit>,
+    /// What it is.
+    pub(super) class: Class,
+    /// Whether it says itself when to come back.
+    pub(super) has_hint: bool,
     /// Its place in the memory, while it waits.
     pub(super) kept: Option<Kept>,
 }
@@ -85,6 +92,7 @@ impl Exchange<'_> {
         self.replay.forget();
         match last {
             Last::Answer(answer) => {
+                let come_back = self.come_back_after(&answer);
                 let Answer {
                     mut head,
                     body,
@@ -92,6 +100,10 @@ impl Exchange<'_> {
                     ..
                 } = *answer;
                 headers::remove_hop_by_hop(&mut head.headers);
+                if let Some(wait) = come_back {
+                    let seconds = HeaderValue::from(whole_seconds(wait));
+                    head.headers.insert(RETRY_AFTER, seconds);
+                }
                 let body = Brisk::new(body, self.shared.body_idle).boxed_unsync();
                 let mut response = Response::new(body);
                 *response.status_mut() = head.status;
@@ -107,5 +119,17 @@ impl Exchange<'_> {
             }),
             Last::Fault(fault) => Err(Error::NoAnswer(fault)),
         }
+    }
+
+    /// What a throttled 429 that does not say when to come back is given, once that is learned. A quota is none of these: it would be
+    /// a promise for tomorrow.
+    fn come_back_after(&self, answer: &Answer) -> Option<Duration> {
+        let is_asked = self.lane.policy.add_retry_after
+            && !self.shared.bypass
+            && answer.class == Class::Throttled
+            && answer.head.status == StatusCode::TOO_MANY_REQUESTS
+            && !answer.has_hint
+            && !answer.head.headers.contains_key(RETRY_AFTER);
+        is_asked.then(|| self.lane.door.come_back_after()).flatten()
     }
 }

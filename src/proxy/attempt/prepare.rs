@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -63,6 +64,8 @@ impl<'a> Exchange<'a> {
             deadline,
             session,
             cell,
+            paced: Duration::ZERO,
+            was_hinted: false,
             replay,
             method,
             uri,

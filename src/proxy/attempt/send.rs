@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, Response, response};
 use super::Exchange;
 use super::last::{Answer, Last};
 use crate::clock;
-use crate::proxy::admit::Permit;
+use crate::proxy::admit::{Permit, Seen};
 use crate::proxy::body::RequestBody;
 use crate::proxy::headers::REDRIVE_ATTEMPT;
 use crate::proxy::peek::{BodyHead, Peeked};
@@ -55,39 +55,108 @@ impl Exchange<'_> {
             Err(fault) => Err(fault),
         };
         match answered {
-            Ok(Looked {
-                outcome,
-                hint,
-                head,
-                body,
-            }) => {
-                tally.settle(outcome.class, metrics.attempts(outcome.class));
-                metrics.responses(head.status).inc();
-                self.account
-                    .attempt(&outcome, Some(head.status), Some(&head.headers));
-                let answer = Answer {
-                    head,
-                    body,
-                    permit,
-                    kept: None,
-                };
-                Attempted {
-                    outcome,
-                    hint,
-                    last: Last::Answer(Box::new(answer)),
-                    client_limit: false,
-                }
+            Ok(looked) => {
+                tally.settle(looked.outcome.class, metrics.attempts(looked.outcome.class));
+                self.answered(looked, permit, elapsed)
             }
-            Err(fault) => {
-                let client_limit = is_clients && fault.kind == FaultKind::HeadTimeout;
-                let outcome = self.unanswered(fault, tally);
-                Attempted {
-                    outcome,
-                    hint: None,
-                    last: Last::Fault(fault),
-                    client_limit,
-                }
-            }
+            Err(fault) => self.unanswered(fault, is_clients, permit, (tally, elapsed)),
+        }
+    }
+
+    /// An attempt with an answer: it is counted, and the pace learns from it.
+    fn answered(
+        &mut self,
+        looked: Looked,
+        mut permit: Option<Permit>,
+        elapsed: Duration,
+    ) -> Attempted {
+        let Looked {
+            outcome,
+            hint,
+            head,
+            body,
+        } = looked;
+        self.lane.metrics.responses(head.status).inc();
+        self.account
+            .attempt(&outcome, Some(head.status), Some(&head.headers));
+        let first_wish = hint.filter(|_| !self.was_hinted).map(|hint| hint.wait);
+        self.was_hinted |= hint.is_some();
+        let marker = &self.lane.policy.rules.marker_header;
+        self.teach(
+            permit.as_mut(),
+            Seen {
+                outcome: &outcome,
+                status: Some(head.status),
+                cell: &self.cell,
+                is_futile: false, // asked below, where anybody learns at all
+                is_labelled: head.headers.contains_key(marker),
+                is_clients: false,
+                elapsed,
+                hint: first_wish,
+            },
+        );
+        let answer = Answer {
+            head,
+            body,
+            permit,
+            class: outcome.class,
+            has_hint: hint.is_some(),
+            kept: None,
+        };
+        Attempted {
+            outcome,
+            hint,
+            last: Last::Answer(Box::new(answer)),
+            client_limit: false,
+        }
+    }
+
+    /// An attempt without an answer; one that the client's own body broke is nobody's fault but the client's.
+    fn unanswered(
+        &mut self,
+        fault: Fault,
+        is_clients_limit: bool,
+        mut permit: Option<Permit>,
+        (tally, elapsed): (Tally, Duration),
+    ) -> Attempted {
+        let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
+        let broke_body = self.replay.failure().is_some();
+        let class = if broke_body {
+            Class::Cancelled
+        } else {
+            outcome.class
+        };
+        tally.settle(class, self.lane.metrics.attempts(class));
+        self.account.attempt(&outcome, None, None);
+        let client_limit = is_clients_limit && fault.kind == FaultKind::HeadTimeout;
+        self.teach(
+            permit.as_mut(),
+            Seen {
+                outcome: &outcome,
+                status: None,
+                cell: &self.cell,
+                is_futile: false,
+                is_labelled: false,
+                is_clients: broke_body || client_limit,
+                elapsed,
+                hint: None,
+            },
+        );
+        Attempted {
+            outcome,
+            hint: None,
+            last: Last::Fault(fault),
+            client_limit,
+        }
+    }
+
+    /// Tells the pace what came of an attempt; where redrive is switched off, nobody asks.
+    fn teach(&self, permit: Option<&mut Permit>, seen: Seen<'_>) {
+        if let Some(permit) = permit.filter(|_| self.lane.door.is_learning()) {
+            let cells = self.shared.cells();
+            let is_futile = cells.knows_as_futile(clock::now(), seen.cell, seen.outcome);
+            drop(cells);
+            permit.learn(&Seen { is_futile, ..seen });
         }
     }
 
@@ -98,20 +167,6 @@ impl Exchange<'_> {
         } else {
             Trust::Settled
         }
-    }
-
-    /// An attempt without an answer; one that the client's own body broke is nobody's fault but the client's.
-    fn unanswered(&mut self, fault: Fault, tally: Tally) -> Classified {
-        let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
-        let is_clients = self.replay.failure().is_some();
-        let class = if is_clients {
-            Class::Cancelled
-        } else {
-            outcome.class
-        };
-        tally.settle(class, self.lane.metrics.attempts(class));
-        self.account.attempt(&outcome, None, None);
-        outcome
     }
 
     /// Looks at an answer as far as its status asks for, and says what it proves.

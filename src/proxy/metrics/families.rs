@@ -165,7 +165,7 @@ impl Gauges {
     }
 }
 
-fn registered<C: Collector + Clone + 'static>(
+pub(super) fn registered<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> Result<C, Error> {

@@ -107,6 +107,13 @@ pub struct Fault {
     pub sent: Sent,
 }
 
+impl Class {
+    /// Whether it says, or may say, that a limit was hit: waiting helps then, and hurrying does not.
+    pub const fn is_throttle_like(self) -> bool {
+        matches!(self, Self::Throttled | Self::Suspected | Self::Overloaded)
+    }
+}
+
 /// What an outcome proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classified {

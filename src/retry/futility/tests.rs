@@ -287,3 +287,19 @@ fn a_refusal_by_the_function_shows_an_open_door_and_one_before_it_does_not() {
         Some(StatusCode::TOO_MANY_REQUESTS)
     ));
 }
+
+#[test]
+fn asking_what_an_outcome_teaches_takes_no_probe_s_turn() {
+    let (now, mut cells) = futile_orders();
+    let later = now + PROBE_EVERY;
+
+    for _ in 0..3 {
+        assert!(cells.knows_as_futile(later, &orders(), &suspected()));
+    }
+    assert!(!cells.is_futile(later, &orders(), &suspected()), "a probe");
+    assert!(cells.knows_as_futile(later, &orders(), &suspected()));
+    let rate = outcome(Class::Throttled, Kind::Rate);
+    assert!(!cells.knows_as_futile(later, &orders(), &rate));
+    cells.on_success(&orders());
+    assert!(!cells.knows_as_futile(later, &orders(), &suspected()));
+}

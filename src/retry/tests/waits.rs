@@ -109,3 +109,37 @@ fn nothing_is_retried_at_or_after_the_deadline() {
         assert_eq!(verdict, Verdict::Stop(Reason::Deadline));
     }
 }
+
+/// The verdict about a first attempt of this class when the pace lets it rest so long.
+fn with_rest(class: Class, rest: Duration, wish: Option<Hint>) -> Verdict {
+    let (mut session, now) = session(policy(), get());
+    let around = Circumstances {
+        rest: Some(rest),
+        ..FAIR
+    };
+    let rng = &mut fastrand::Rng::with_seed(1);
+    session.on_outcome(now, &outcome(class, Ran::No), wish.as_ref(), around, rng)
+}
+
+#[test]
+fn where_the_pace_is_learned_a_throttle_rests_as_it_says_and_not_by_the_backoff() {
+    let rest = Duration::from_micros(1);
+    for class in [Class::Throttled, Class::Suspected, Class::Overloaded] {
+        assert_eq!(with_rest(class, rest, None), Verdict::Retry { after: rest });
+    }
+    assert!(matches!(
+        with_rest(Class::Broken, rest, None),
+        Verdict::Retry { after } if after > rest
+    ));
+}
+
+#[test]
+fn a_hint_is_a_floor_under_the_pace_s_rest_too() {
+    let wish = Some(hint(Duration::from_secs(10)));
+
+    let Verdict::Retry { after } = with_rest(Class::Throttled, Duration::ZERO, wish) else {
+        panic!("there is an hour");
+    };
+
+    assert!(after >= Duration::from_secs(10));
+}
