@@ -27,7 +27,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge, Registry};
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -141,7 +140,7 @@ impl Server {
             };
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
                 self.metrics.rejected.inc();
-                tasks.spawn(turn_away(stream));
+                tasks.spawn(refusal::turn_away(stream));
                 continue;
             };
             let connection = Connection {
@@ -219,6 +218,13 @@ impl Connection {
             }
         };
         if let Err(error) = done {
+            // An answer that broke must not end as a whole one does, and the end is all that an HTTP/1.0 client has to go by.
+            if error
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(hyper::Error::is_user)
+            {
+                tcp.reset_at_close();
+            }
             tracing::debug!(
                 error = &*error as &dyn std::error::Error,
                 "client connection ended"
@@ -270,30 +276,8 @@ async fn accept_failed(error: &io::Error) {
     }
 }
 
-/// Best effort, and bounded: a client that does not take its 503 is closed all the same.
-async fn turn_away(mut stream: TcpStream) {
-    let told = async {
-        stream.write_all(TOO_MANY).await?;
-        stream.shutdown().await
-    };
-    if !matches!(tokio::time::timeout(TURN_AWAY_MAX, told).await, Ok(Ok(()))) {
-        tracing::debug!("a client was turned away without hearing why");
-    }
-}
-
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: application/problem+json\r\n\
-    proxy-status: redrive; error=connection_limit_reached\r\n\
-    retry-after: 1\r\n\
-    content-length: 104\r\n\
-    connection: close\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many client connections\"}";
-
 /// How long accepting pauses when the process has no file descriptor left; one comes back when a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long a turned-away client may take to read why.
-const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
 
 /// hyper's smallest read buffer; a smaller `header_bytes` has no smaller one.
 const HTTP1_BUFFER_BYTES_MIN: usize = 8192;

@@ -30,6 +30,13 @@ impl SharedTcp {
         matches!(SockRef::from(&*self.0).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// When the connection is closed, it is reset, and what the peer has not got by then is lost.
+    pub fn reset_at_close(&self) {
+        self.0
+            .set_zero_linger()
+            .unwrap_or_else(|error| tracing::debug!(%error, "cannot reset the connection"));
+    }
+
     /// Waits until the peer has closed its sending side or the whole connection, also behind bytes that nobody has read.
     ///
     /// Only Linux tells that; elsewhere it waits for ever, and the end is noticed when it is read.

@@ -1,9 +1,13 @@
-//! hyper's own refusals, in our words.
+//! hyper's own refusals, in our words; and ours of a connection too many.
 //!
 //! What cannot be read as HTTP never becomes a request: hyper answers it with a bare status and closes. The only place
 //! where that answer can be told from others is the stream below hyper, see [`Watched`](super::watch::Watched).
 
+use std::time::Duration;
+
 use http::StatusCode;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// The answer for the client in the place of hyper's, if what hyper writes is a refusal.
 ///
@@ -40,6 +44,28 @@ pub(super) fn in_our_words(written: &[u8]) -> Option<Vec<u8>> {
     );
     Some(answer.into_bytes())
 }
+
+/// Best effort, and bounded: a client that does not take its 503 is closed all the same.
+pub(super) async fn turn_away(mut stream: TcpStream) {
+    let told = async {
+        stream.write_all(TOO_MANY).await?;
+        stream.shutdown().await
+    };
+    if !matches!(tokio::time::timeout(TURN_AWAY_MAX, told).await, Ok(Ok(()))) {
+        tracing::debug!("a client was turned away without hearing why");
+    }
+}
+
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/problem+json\r\n\
+    proxy-status: redrive; error=connection_limit_reached\r\n\
+    retry-after: 1\r\n\
+    content-length: 104\r\n\
+    connection: close\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many client connections\"}";
+
+/// How long a turned-away client may take to read why.
+const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -323,6 +323,22 @@ async fn a_client_of_http_1_0_gets_an_answer_that_it_understands() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_in_its_middle_does_not_look_whole_to_a_client_of_http_1_0() {
+    let (_sidecar, mut client, mut upstream, _origin) = exchange("GET / HTTP/1.0\r\n\r\n").await;
+    upstream
+        .write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        .await;
+    client.head().await;
+    assert_eq!(client.read(5).await, b"hello");
+
+    drop(upstream);
+    let end = in_time("the end", client.stream.read(&mut [0; 8])).await;
+
+    // Its length is told by the end of the connection alone, so that must not be an orderly one.
+    assert!(end.is_err(), "{end:?}");
+}
+
+#[tokio::test]
 async fn a_client_of_http_1_0_may_keep_its_connection() {
     let upstream = Upstream::answering([ok()]).await;
     let sidecar = Sidecar::before(upstream.addr, "").await;
