@@ -22,6 +22,7 @@ mod h2c;
 mod headers;
 mod hints;
 mod metrics;
+mod pacing;
 mod policy;
 mod requests;
 mod safety;

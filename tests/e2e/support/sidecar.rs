@@ -23,9 +23,16 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
-    /// redrive before this upstream, with short waits and what the TOML says on top.
+    /// redrive before this upstream, with short waits and what the TOML says on top. Nothing is paced, so that every request is
+    /// sent at once and a wait is the rule's own.
     pub(crate) async fn before(upstream: SocketAddr, toml: &str) -> Self {
         Self::configured(&format!("upstream = \"http://{upstream}\"\n{toml}"), &[]).await
+    }
+
+    /// The same, but with the learned window, as it is by default.
+    pub(crate) async fn pacing(upstream: SocketAddr, toml: &str) -> Self {
+        let toml = format!("upstream = \"http://{upstream}\"\n{toml}");
+        Self::configured(&toml, &[("REDRIVE_PACE__MODE", "adaptive")]).await
     }
 
     /// redrive with this file and these environment variables.
@@ -39,6 +46,7 @@ impl Sidecar {
                 "20ms".into(),
             ),
             ("REDRIVE_RETRY__BACKOFF__BASE".into(), "10ms".into()),
+            ("REDRIVE_PACE__MODE".into(), "off".into()),
         ]);
         variables.extend(
             env.iter()
