@@ -10,32 +10,31 @@
 //! then, that goes back, too.
 
 mod crowd;
+mod keeper;
 mod lessons;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio::sync::oneshot;
 
 use self::crowd::Place;
-use self::lessons::Lessons;
+use self::keeper::{Keeper, State};
 use super::metrics::PaceGauges;
 use crate::clock;
-use crate::pace::{Admission, Attempt, Controller, Decision, Mode, Params, Waiter, WaiterId};
+use crate::pace::{Admission, Attempt, Params, Waiter, WaiterId};
 
 pub use self::crowd::Crowd;
 pub use self::lessons::Seen;
 
 /// The door to one upstream, or to one route that has its own.
-pub struct Door(Arc<Inner>);
+pub struct Door(Arc<Keeper>);
 
 /// One attempt may be in flight.
 pub struct Permit {
-    door: Arc<Inner>,
+    door: Arc<Keeper>,
     attempt: Option<Attempt>,
 }
 
@@ -49,7 +48,7 @@ pub enum Asked {
 
 /// One who waits for its turn.
 pub struct Waiting {
-    door: Arc<Inner>,
+    door: Arc<Keeper>,
     id: WaiterId,
     turn: oneshot::Receiver<Result<Permit, Refused>>,
     /// Set once the turn came, or will not come.
@@ -67,60 +66,10 @@ pub struct Refused {
     pub is_deadline: bool,
 }
 
-struct Inner {
-    state: Mutex<State>,
-    /// Wakes the driver.
-    alarm: Arc<Notify>,
-    params: Params,
-    crowd: Arc<Crowd>,
-    gauges: PaceGauges,
-    tasks: TaskTracker,
-}
-
-struct State {
-    controller: Controller,
-    lessons: Lessons,
-    rng: fastrand::Rng,
-    waiters: HashMap<WaiterId, oneshot::Sender<Result<Permit, Refused>>>,
-    /// When the driver looks next by itself.
-    driver_at: Option<Instant>,
-    was_unresponsive: bool,
-}
-
-/// Somebody to be woken, once the lock is free.
-type Decided = (oneshot::Sender<Result<Permit, Refused>>, Told);
-
-enum Told {
-    Go(Attempt),
-    Shed(Refused),
-}
-
 impl Door {
     /// A door with everything free; what it learns is shown in `gauges`. Needs a runtime for its driver.
     pub fn new(params: Params, crowd: Arc<Crowd>, gauges: PaceGauges, now: Instant) -> Self {
-        let lenient = Params {
-            // Without any wait allowed, who comes still has its one moment.
-            max_wait: params.max_wait.max(WAIT_MIN),
-            ..params
-        };
-        let alarm = Arc::new(Notify::new());
-        let inner = Arc::new(Inner {
-            state: Mutex::new(State {
-                controller: Controller::new(lenient, now),
-                lessons: Lessons::new(),
-                rng: fastrand::Rng::new(),
-                waiters: HashMap::new(),
-                driver_at: None,
-                was_unresponsive: false,
-            }),
-            alarm: Arc::clone(&alarm),
-            params: lenient,
-            crowd,
-            gauges,
-            tasks: TaskTracker::new(),
-        });
-        inner.tasks.spawn(drive(Arc::downgrade(&inner), alarm));
-        Self(inner)
+        Self(Keeper::start(params, crowd, gauges, now))
     }
 
     /// Asks for an attempt's turn.
@@ -230,7 +179,7 @@ impl Door {
 }
 
 impl Permit {
-    fn new(door: &Arc<Inner>, attempt: Attempt) -> Self {
+    fn new(door: &Arc<Keeper>, attempt: Attempt) -> Self {
         Self {
             door: Arc::clone(door),
             attempt: Some(attempt),
@@ -320,138 +269,8 @@ impl Refused {
     }
 }
 
-impl Inner {
-    fn is_learning(&self) -> bool {
-        self.params.mode == Mode::Adaptive
-    }
-
-    /// Held for one event and what follows from it, never across an await.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// After an event: decides, frees the lock, wakes those who were named, and the driver if it sleeps too long now.
-    fn settle(self: &Arc<Self>, mut state: MutexGuard<'_, State>, now: Instant) {
-        let (decided, next) = state.decide(now);
-        let is_sooner =
-            next.is_some_and(|next| state.driver_at.is_none_or(|driver_at| next < driver_at));
-        if is_sooner {
-            state.driver_at = next;
-        }
-        let news = state.news();
-        drop(state);
-        if is_sooner {
-            self.alarm.notify_one();
-        }
-        self.tell(decided, news);
-    }
-
-    /// The driver's look: decides, and says when to look again.
-    fn look(self: &Arc<Self>) -> Option<Instant> {
-        let mut state = self.lock();
-        let (decided, next) = state.decide(clock::now());
-        state.driver_at = next;
-        let news = state.news();
-        drop(state);
-        self.tell(decided, news);
-        next
-    }
-
-    fn tell(self: &Arc<Self>, decided: Vec<Decided>, news: Option<bool>) {
-        for (sender, told) in decided {
-            let turn = match told {
-                Told::Go(attempt) => Ok(Permit::new(self, attempt)),
-                Told::Shed(refused) => Err(refused),
-            };
-            // Who has left meanwhile does not take its turn: dropped, it goes back.
-            drop(sender.send(turn));
-        }
-        match news {
-            Some(true) => tracing::warn!(
-                route = self.gauges.route,
-                "throttles do not get fewer however few attempts are made, so others make them: first attempts go freely"
-            ),
-            Some(false) => tracing::info!(
-                route = self.gauges.route,
-                "the learned window has its say again"
-            ),
-            None => {}
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.alarm.notify_one();
-    }
-}
-
-impl State {
-    fn learn(&mut self, now: Instant, attempt: &mut Attempt, seen: &Seen<'_>) {
-        let lesson = self.lessons.draw(now, seen);
-        self.controller
-            .learn(now, attempt, lesson.feedback, &mut self.rng);
-        if let Some(wait) = lesson.hold_back {
-            self.controller.hold_back(now, wait);
-        }
-    }
-
-    /// Decides until there is nothing to decide; says who is to be woken, and when there will be more.
-    fn decide(&mut self, now: Instant) -> (Vec<Decided>, Option<Instant>) {
-        let mut decided = Vec::new();
-        while let Some(decision) = self.controller.decide(now, &mut self.rng) {
-            let (waiter, told) = match decision {
-                Decision::Go(waiter, attempt) => (waiter, Told::Go(attempt)),
-                Decision::Shed {
-                    waiter,
-                    retry_after,
-                } => {
-                    let is_cut = self.controller.is_outage() || self.controller.is_overload();
-                    let refused = Refused {
-                        retry_after,
-                        is_deadline: !is_cut,
-                    };
-                    (waiter, Told::Shed(refused))
-                }
-            };
-            match (self.waiters.remove(&waiter), told) {
-                (Some(sender), told) => decided.push((sender, told)),
-                (None, Told::Go(attempt)) => self.controller.forget(now, attempt),
-                (None, Told::Shed(_)) => {}
-            }
-        }
-        (decided, self.controller.next_wake(now))
-    }
-
-    /// Whether the window has become unresponsive, or is so no more.
-    fn news(&mut self) -> Option<bool> {
-        let is = self.controller.is_unresponsive();
-        let was = std::mem::replace(&mut self.was_unresponsive, is);
-        (is != was).then_some(is)
-    }
-}
-
-/// Looks after what is due by time alone, for as long as there is a door.
-async fn drive(door: Weak<Inner>, alarm: Arc<Notify>) {
-    loop {
-        let next = match door.upgrade() {
-            Some(door) => door.look(),
-            None => return,
-        };
-        match next {
-            Some(next) => {
-                let _either = tokio::time::timeout_at(next.into(), alarm.notified()).await;
-            }
-            None => alarm.notified().await,
-        }
-    }
-}
-
 /// What a client is told when the process holds too many: a token bucket refills within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Who may go at once goes, even where nobody is to wait.
-const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// The controller ends every wait. Should it ever forget one, this much later it ends all the same.
 const NET: Duration = Duration::from_secs(1);

@@ -2,6 +2,7 @@ use http::{Method, StatusCode};
 use prometheus::{IntGauge, Registry};
 
 use super::*;
+use crate::pace::Mode;
 use crate::proxy::metrics::PaceFamilies;
 use crate::retry::classify::{Class, Classified, Kind, Ran, Scope};
 use crate::retry::futility::Cell;
