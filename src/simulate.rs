@@ -7,12 +7,14 @@
 //! gateway's door and knows when a place becomes free: nobody can serve more.
 //!
 //! A run is a function of its [`Params`], the seed included. The walk: `load.rs` makes arrivals, `world.rs` runs the events,
-//! `sender.rs` decides as a policy does, `gateway.rs` accepts or refuses, `tally.rs` counts, `report.rs` tells.
+//! `sender.rs` decides as a policy does for
+//! those in `request.rs`, `gateway.rs` accepts or refuses, `tally.rs` counts, `report.rs` tells.
 
 mod gateway;
 mod load;
 mod oracle;
 mod report;
+mod request;
 mod rival;
 mod sender;
 mod tally;

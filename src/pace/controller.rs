@@ -60,6 +60,8 @@ pub struct Controller {
     outage: Outage,
     backlog: Backlog,
     neighbours: Neighbours,
+    /// The window as a multiple of its floor, smoothed.
+    above_floor: f64,
     fleet: Option<Fleet>,
     service: Service,
     /// The kind of the latest throttle.
@@ -89,6 +91,7 @@ impl Controller {
             outage: Outage::new(),
             backlog: Backlog::new(0.0),
             neighbours: Neighbours::new(),
+            above_floor: FAR_ABOVE_FLOOR,
             fleet: None,
             service: Service::new(),
             kind: Kind::Unknown,
@@ -240,13 +243,20 @@ impl Controller {
         }
         self.backlog.end_overload(now, is_called_off);
 
-        let is_at_floor = self.gate.is_closed()
+        let is_pressed = self.gate.is_closed()
             && self.gate.ramp().is_none()
             && !self.outage.is_on()
-            && self.window.size() <= AT_FLOOR * self.floor()
             && (!self.queue.is_empty() || self.backlog.was_shed_lately(now));
+        let above_floor = self.window.size() / self.floor();
+        self.above_floor = if is_pressed {
+            self.above_floor + (above_floor - self.above_floor) * FLOOR_SMOOTHING
+        } else {
+            FAR_ABOVE_FLOOR
+        };
+        let is_at_floor = self.above_floor <= AT_FLOOR;
         let share = self.share_of_throttles();
-        match self.neighbours.look(now, is_at_floor, share) {
+        let tolerated = self.step().tolerated;
+        match self.neighbours.look(now, is_at_floor, share, tolerated) {
             Finding::Quiet => self.gate.open(),
             // What was sent freely says nothing about the window.
             Finding::Ours => self.gate.end_ramp(now),
@@ -306,8 +316,11 @@ const FLOOR: f64 = 0.15;
 /// Attempts per second that keep looking when there is no demand to take a share of.
 const FLOOR_RATE_MIN: f64 = 0.1;
 
-/// How near to the floor is at the floor: the few steps up that chance successes make between two throttles.
-const AT_FLOOR: f64 = 1.5;
+/// How near to the floor is at the floor, on average over two seconds: chance successes lift the window between throttles. A
+/// sender that is one of many in a fivefold overload is at 1.3.
+const AT_FLOOR: f64 = 1.15;
+const FLOOR_SMOOTHING: f64 = 0.05;
+const FAR_ABOVE_FLOOR: f64 = 3.0;
 
 /// Seconds between two looks at what changes slowly.
 const LOOK_EVERY: f64 = 0.1;

@@ -22,6 +22,8 @@ enum State {
     Ruled { at_floor_since: Option<f64> },
     /// Going freely, and counting since when, against the share that got through at the floor.
     Free {
+        /// Whether what had been waiting is gone.
+        is_settled: bool,
         is_proven: bool,
         since: f64,
         passed: u32,
@@ -75,8 +77,15 @@ impl Neighbours {
         }
     }
 
-    /// Looks at the window: whether it is at its floor with somebody waiting, and the throttled share of the last ten seconds.
-    pub(super) fn look(&mut self, now: f64, is_at_floor: bool, throttled_share: f64) -> Finding {
+    /// Looks at the window: whether it is at its floor with somebody waiting, the throttled share of the last ten seconds, and
+    /// the share that is tolerated.
+    pub(super) fn look(
+        &mut self,
+        now: f64,
+        is_at_floor: bool,
+        throttled_share: f64,
+        tolerated: f64,
+    ) -> Finding {
         match self.state {
             State::Ruled { .. } if !is_at_floor => {
                 self.state = State::Ruled {
@@ -87,7 +96,7 @@ impl Neighbours {
             State::Ruled { at_floor_since } => {
                 let since = at_floor_since.unwrap_or(now);
                 let is_due = now - since >= FLOOR_FOR && now >= self.test_at;
-                if is_due && throttled_share >= SHARE_MIN {
+                if is_due && throttled_share >= SHARE_MIN.max(2.0 * tolerated) {
                     self.state = free(false, now, 1.0 - throttled_share);
                     return Finding::Freed;
                 }
@@ -102,6 +111,7 @@ impl Neighbours {
 
     fn judge(&mut self, now: f64) -> Finding {
         let State::Free {
+            is_settled,
             is_proven,
             since,
             passed,
@@ -113,6 +123,19 @@ impl Neighbours {
         };
         let counted = passed.saturating_add(throttled);
         let lasted = now - since;
+        if !is_settled {
+            if lasted >= SETTLE_FOR {
+                self.state = State::Free {
+                    is_settled: true,
+                    is_proven,
+                    since: now,
+                    passed: 0,
+                    throttled: 0,
+                    passed_share_at_floor,
+                };
+            }
+            return Finding::Same;
+        }
         if counted < COUNTED_MIN || lasted < if is_proven { PROOF_FOR } else { TEST_FOR } {
             return Finding::Same;
         }
@@ -137,6 +160,7 @@ impl Neighbours {
 
 fn free(is_proven: bool, now: f64, passed_share_at_floor: f64) -> State {
     State::Free {
+        is_settled: is_proven,
         is_proven,
         since: now,
         passed: 0,
@@ -148,9 +172,14 @@ fn free(is_proven: bool, now: f64, passed_share_at_floor: f64) -> State {
 /// Seconds at the floor before a test: a burst of our own is over by then.
 const FLOOR_FOR: f64 = 10.0;
 
-/// The throttled share below which there is no reason for a test. Above what a floor of a seventh of the demand would cause by
-/// itself up to a sevenfold overload.
-const SHARE_MIN: f64 = 0.2;
+/// The throttled share below which there is no reason for a test; nor is there below twice what is tolerated. A sender that is
+/// one of a hundred polite ones in a fivefold overload is near its floor as well, and its test would tell it nothing: its share
+/// of all attempts is too small to be felt.
+const SHARE_MIN: f64 = 0.25;
+
+/// Seconds that pass before a test counts: all that waited goes at once when first attempts are freed, and its throttles would
+/// be held against the newcomers.
+const SETTLE_FOR: f64 = 3.0;
 
 /// Seconds that a test lasts, and that each further look takes.
 const TEST_FOR: f64 = 1.0;
@@ -175,9 +204,11 @@ mod tests {
 
     fn freed() -> Neighbours {
         let mut neighbours = Neighbours::new();
-        assert_eq!(neighbours.look(0.0, true, 0.5), Finding::Same);
-        assert_eq!(neighbours.look(9.9, true, 0.5), Finding::Same);
-        assert_eq!(neighbours.look(10.0, true, 0.5), Finding::Freed);
+        assert_eq!(neighbours.look(0.0, true, 0.5, 0.05), Finding::Same);
+        assert_eq!(neighbours.look(9.9, true, 0.5, 0.05), Finding::Same);
+        assert_eq!(neighbours.look(10.0, true, 0.5, 0.05), Finding::Freed);
+        count(&mut neighbours, 0, 1_000);
+        assert_eq!(neighbours.look(13.0, true, 0.5, 0.05), Finding::Same);
         neighbours
     }
 
@@ -192,10 +223,13 @@ mod tests {
 
         for n in 0..100 {
             let now = f64::from(n);
-            assert_eq!(neighbours.look(now, n % 9 != 0, 0.9), Finding::Same);
+            assert_eq!(neighbours.look(now, n % 9 != 0, 0.9, 0.05), Finding::Same);
         }
         for n in 100..200 {
-            assert_eq!(neighbours.look(f64::from(n), true, 0.1), Finding::Same);
+            assert_eq!(
+                neighbours.look(f64::from(n), true, 0.1, 0.05),
+                Finding::Same
+            );
         }
     }
 
@@ -205,7 +239,7 @@ mod tests {
         assert!(neighbours.is_free() && !neighbours.is_unresponsive());
 
         count(&mut neighbours, 45, 55);
-        assert_eq!(neighbours.look(11.0, true, 0.5), Finding::Same);
+        assert_eq!(neighbours.look(14.0, true, 0.5, 0.05), Finding::Same);
 
         assert!(neighbours.is_unresponsive());
     }
@@ -215,23 +249,23 @@ mod tests {
         let mut neighbours = freed();
 
         count(&mut neighbours, 10, 90);
-        assert_eq!(neighbours.look(11.0, true, 0.5), Finding::Ours);
+        assert_eq!(neighbours.look(14.0, true, 0.5, 0.05), Finding::Ours);
 
         assert!(!neighbours.is_free());
-        assert_eq!(neighbours.look(12.0, true, 0.5), Finding::Same);
-        assert_eq!(neighbours.look(70.0, true, 0.5), Finding::Same);
-        assert_eq!(neighbours.look(71.0, true, 0.5), Finding::Freed);
+        assert_eq!(neighbours.look(15.0, true, 0.5, 0.05), Finding::Same);
+        assert_eq!(neighbours.look(73.0, true, 0.5, 0.05), Finding::Same);
+        assert_eq!(neighbours.look(74.0, true, 0.5, 0.05), Finding::Freed);
     }
 
     #[test]
     fn when_the_neighbours_leave_the_gate_may_open() {
         let mut neighbours = freed();
         count(&mut neighbours, 50, 50);
-        neighbours.look(11.0, true, 0.5);
+        neighbours.look(14.0, true, 0.5, 0.05);
 
         count(&mut neighbours, 99, 1);
-        assert_eq!(neighbours.look(20.9, true, 0.5), Finding::Same);
-        assert_eq!(neighbours.look(21.0, true, 0.5), Finding::Quiet);
+        assert_eq!(neighbours.look(23.9, true, 0.5, 0.05), Finding::Same);
+        assert_eq!(neighbours.look(24.0, true, 0.5, 0.05), Finding::Quiet);
 
         assert!(!neighbours.is_free());
     }

@@ -63,8 +63,9 @@ impl Iterator for Arrivals<'_> {
     fn next(&mut self) -> Option<Arrival> {
         loop {
             self.at += exponential(&mut self.rng) / self.peak;
-            // Also ends a run without any load, whose first arrival never comes.
-            if !(self.at < self.params.duration.as_secs_f64()) {
+            // A run without any load ends here too: its first arrival comes never, or at no time at all.
+            let duration = self.params.duration.as_secs_f64();
+            if self.at.is_nan() || self.at >= duration {
                 return None;
             }
             // Thinning: of the peak's arrivals as many stay as there are now.

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use http::Method;
 
 use super::gateway::Reception;
+use super::request::Request;
 use super::rival::Rival;
 use super::{Params, Policy};
 use crate::pace::{Controller, Feedback, Mode, WaiterId};
 use crate::retry::budget::Budget;
 use crate::retry::classify::{Class, Classified, Kind, Ran, Scope};
-use crate::retry::{self, Session, Subject};
+use crate::retry::{self, Circumstances, Session, Subject, Verdict};
 
 /// Who decides.
 pub(super) enum Sender {
@@ -63,6 +64,44 @@ impl Redrive {
             callers_max: None,
         };
         Session::new(Arc::clone(&self.policy), subject, deadline)
+    }
+
+    /// What the proxy does with an outcome: refund, learn, ask. Seconds to rest before another attempt, or none.
+    pub(super) fn rest(
+        &mut self,
+        request: &mut Request,
+        at: Instant,
+        (classified, feedback): (Classified, Feedback),
+        rng: &mut fastrand::Rng,
+    ) -> Option<f64> {
+        if let Some(paid) = request.paid.take()
+            && classified.class == Class::Ok
+        {
+            self.budget.refund(paid);
+        }
+        if let Some(turn) = request.turn.take() {
+            self.controller.finish(at, turn, feedback, rng);
+        }
+        let cost = self.budget.params().cost.of(classified.class);
+        let circumstances = Circumstances {
+            body: Ok(()),
+            futile: false,
+            affordable: self.budget.can_pay(at, cost),
+            draining: false,
+            rest: None,
+        };
+        let session = request.session.as_mut()?;
+        match session.on_outcome(at, &classified, None, circumstances, rng) {
+            Verdict::Retry { after } => {
+                request.cause = classified.class;
+                let rest = match feedback {
+                    Feedback::Throttle(_) => self.controller.rest(request.attempts, rng),
+                    _ => Duration::ZERO,
+                };
+                Some(after.max(rest).as_secs_f64())
+            }
+            Verdict::Deliver | Verdict::Stop(_) => None,
+        }
     }
 }
 

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::gateway::{Limits, Reception};
 use super::load::{Arrival, Arrivals, delay};
-use super::sender::{Redrive, Sender, read};
+use super::request::{Request, Requests};
+use super::sender::{Sender, read};
 use super::tally::Tally;
 use super::{Params, Policy};
 use crate::clock;
-use crate::pace::{Admission, Attempt, Decision, Feedback, Waiter};
-use crate::retry::classify::{Class, Classified};
-use crate::retry::{Circumstances, Session, Verdict};
+use crate::pace::{Admission, Attempt, Decision, Waiter};
+use crate::retry::classify::Class;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -28,31 +28,13 @@ enum Event {
     Wake(u32),
 }
 
-struct Request {
-    sender: usize,
-    arrived: f64,
-    deadline: f64,
-    service: f64,
-    attempts: u32,
-    /// When the latest attempt was sent, and what became of it.
-    sent: f64,
-    reception: Reception,
-    turn: Option<Attempt>,
-    session: Option<Session>,
-    /// What the attempt under way was paid, if it is a retry; milli-tokens.
-    paid: Option<u64>,
-    /// The class that the next retry will be paid for.
-    cause: Class,
-}
-
 /// A run in the making.
 pub(super) struct World<'a> {
     params: &'a Params,
     base: Instant,
     limits: Limits,
     senders: Vec<Sender>,
-    requests: Vec<Option<Request>>,
-    free: Vec<u32>,
+    requests: Requests,
     /// By time, then by order of scheduling, so that equal times have one order.
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     scheduled: u64,
@@ -76,8 +58,7 @@ impl<'a> World<'a> {
                 .chain(beside)
                 .map(|policy| Sender::new(params, policy, base))
                 .collect(),
-            requests: Vec::new(),
-            free: Vec::new(),
+            requests: Requests::default(),
             events: BinaryHeap::new(),
             scheduled: 0,
             // Not the arrivals' stream: a policy's own draws must not change who arrives when.
@@ -160,33 +141,13 @@ impl<'a> World<'a> {
             paid: None,
             cause: Class::Ok,
         };
-        let index = self.keep(request);
+        let index = self.requests.keep(request);
         self.rested(at, index);
-    }
-
-    fn keep(&mut self, request: Request) -> u32 {
-        if let Some(index) = self.free.pop() {
-            self.requests[index as usize] = Some(request);
-            return index;
-        }
-        self.requests.push(Some(request));
-        u32::try_from(self.requests.len() - 1).expect("fewer requests are open than that")
-    }
-
-    fn drop_request(&mut self, index: u32) {
-        self.requests[index as usize] = None;
-        self.free.push(index);
-    }
-
-    fn request(&mut self, index: u32) -> &mut Request {
-        self.requests[index as usize]
-            .as_mut()
-            .expect("a request is dropped once, after its last event")
     }
 
     /// Asks for the first attempt, or the next one.
     fn rested(&mut self, now: f64, index: u32) {
-        let request = self.request(index);
+        let request = self.requests.of(index);
         let (sender, arrived, deadline) = (request.sender, request.arrived, request.deadline);
         let is_retry = request.attempts > 0;
         let waiter = Waiter {
@@ -245,17 +206,15 @@ impl<'a> World<'a> {
     }
 
     fn shed(&mut self, now: f64, index: u32) {
-        let sender = self.request(index).sender;
+        let sender = self.requests.of(index).sender;
         self.tally.shed(sender, now);
-        self.drop_request(index);
+        self.requests.remove(index);
     }
 
     /// Its turn has come: pays, if it is a retry, and goes.
     fn go(&mut self, now: f64, index: u32, turn: Attempt) {
         let at = self.instant(now);
-        let request = self.requests[index as usize]
-            .as_mut()
-            .expect("who has a turn is there");
+        let request = self.requests.of(index);
         let Sender::Redrive(redrive) = &mut self.senders[request.sender] else {
             return;
         };
@@ -265,7 +224,7 @@ impl<'a> World<'a> {
             let cost = self.params.budget.cost.of(request.cause);
             if !redrive.budget.try_spend(at, cost) {
                 redrive.controller.forget(at, turn);
-                return self.drop_request(index);
+                return self.requests.remove(index);
             }
             request.paid = Some(cost);
         }
@@ -274,7 +233,7 @@ impl<'a> World<'a> {
     }
 
     fn send(&mut self, now: f64, index: u32) {
-        let request = self.request(index);
+        let request = self.requests.of(index);
         request.attempts += 1;
         request.sent = now;
         let sender = request.sender;
@@ -285,7 +244,7 @@ impl<'a> World<'a> {
 
     fn reach(&mut self, now: f64, index: u32) {
         let reception = self.limits.receive(now);
-        let request = self.request(index);
+        let request = self.requests.of(index);
         request.reception = reception;
         let (service, sent) = (request.service, request.sent);
         let back = now + delay(self.params.gateway.network, &mut self.rng);
@@ -301,7 +260,7 @@ impl<'a> World<'a> {
     }
 
     fn answer(&mut self, now: f64, index: u32) {
-        let request = self.request(index);
+        let request = self.requests.of(index);
         let (sender, reception) = (request.sender, request.reception);
         let (deadline, arrived, sent) = (request.deadline, request.arrived, request.sent);
         let is_good = reception == Reception::Accepted;
@@ -311,16 +270,12 @@ impl<'a> World<'a> {
         let at = self.instant(now);
         let rest = match &mut self.senders[sender] {
             Sender::Redrive(redrive) => {
-                let request = self.requests[index as usize]
-                    .as_mut()
-                    .expect("an answer finds its request");
+                let request = self.requests.of(index);
                 let read = read(reception, self.params.gateway.tells_kind);
-                rest_of_redrive(redrive, request, at, read, &mut self.rng)
+                redrive.rest(request, at, read, &mut self.rng)
             }
             Sender::Rival(rival) => {
-                let attempts = self.requests[index as usize]
-                    .as_ref()
-                    .map_or(1, |request| request.attempts);
+                let attempts = self.requests.of(index).attempts;
                 if is_good {
                     rival.on_success(attempts);
                     None
@@ -333,47 +288,9 @@ impl<'a> World<'a> {
         match rest {
             Some(rest) if rest > 0.0 => self.schedule(now + rest, Event::Rested(index)),
             Some(_) => return self.rested(now, index),
-            None => self.drop_request(index),
+            None => self.requests.remove(index),
         }
         self.pump(now, sender);
-    }
-}
-
-/// What the proxy does with an outcome: refund, learn, ask. Seconds to rest before another attempt, or none.
-fn rest_of_redrive(
-    redrive: &mut Redrive,
-    request: &mut Request,
-    at: Instant,
-    (classified, feedback): (Classified, Feedback),
-    rng: &mut fastrand::Rng,
-) -> Option<f64> {
-    if let Some(paid) = request.paid.take()
-        && classified.class == Class::Ok
-    {
-        redrive.budget.refund(paid);
-    }
-    if let Some(turn) = request.turn.take() {
-        redrive.controller.finish(at, turn, feedback, rng);
-    }
-    let cost = redrive.budget.params().cost.of(classified.class);
-    let circumstances = Circumstances {
-        body: Ok(()),
-        futile: false,
-        affordable: redrive.budget.can_pay(at, cost),
-        draining: false,
-        rest: None,
-    };
-    let session = request.session.as_mut()?;
-    match session.on_outcome(at, &classified, None, circumstances, rng) {
-        Verdict::Retry { after } => {
-            request.cause = classified.class;
-            let rest = match feedback {
-                Feedback::Throttle(_) => redrive.controller.rest(request.attempts, rng),
-                _ => Duration::ZERO,
-            };
-            Some(after.max(rest).as_secs_f64())
-        }
-        Verdict::Deliver | Verdict::Stop(_) => None,
     }
 }
 

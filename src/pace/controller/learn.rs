@@ -142,7 +142,7 @@ impl Controller {
     }
 
     /// How far one answer moves the window now.
-    fn step(&self) -> Step {
+    pub(super) fn step(&self) -> Step {
         let mean = self.service.mean();
         let size = self.window.size();
         let rate = size / mean;
