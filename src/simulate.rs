@@ -2,7 +2,7 @@
 //!
 //! A discrete-event model: clients that ask at random moments, sidecars that do not know one another, a gateway with a token
 //! bucket and a concurrency limit, and a network in between. Every sidecar holds the very same [`pace::Controller`],
-//! [`retry::Session`](crate::retry::Session) and [`Budget`](crate::retry::budget::Budget) as the proxy does; there is no socket
+//! [`retry::Session`] and [`Budget`](crate::retry::budget::Budget) as the proxy does; there is no socket
 //! and no sleep. Other policies run under the same arrivals for comparison, and an *oracle*, which has its queue at the
 //! gateway's door and knows when a place becomes free: nobody can serve more.
 //!

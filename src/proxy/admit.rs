@@ -1,4 +1,4 @@
-//! The shell around the pace: asks the [`Controller`] for turns, waits for them, and tells it what came of them.
+//! The shell around the pace: asks the [`Controller`](crate::pace::Controller) for turns, waits for them, and tells it what came of them.
 //!
 //! A [`Door`] stands before one upstream, or before one route that has its own pace. Every event goes through one short lock, held
 //! for no await: the event itself, then decisions until there is none, then exactly those are woken whom a decision named. What
