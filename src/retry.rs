@@ -295,4 +295,4 @@ const RETRIABLE: [Class; 6] = [
 const HINT_STRETCH_DIVISOR: u32 = 10;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

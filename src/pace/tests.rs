@@ -1,3 +1,5 @@
+//! The known limit under virtual time.
+
 use super::*;
 use crate::clock;
 

@@ -1,3 +1,5 @@
+//! One request's session: who may be sent again, how often, when; and why not.
+
 use http::HeaderName;
 use proptest::prelude::*;
 
@@ -15,7 +17,8 @@ fn count(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()
 }
 
-fn policy() -> Policy {
+/// The product's defaults; the one policy that this crate's unit tests start from.
+pub(crate) fn policy() -> Policy {
     Policy {
         on: Retriable {
             throttled: true,

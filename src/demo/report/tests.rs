@@ -1,3 +1,5 @@
+//! What the report says, and that its figures add up.
+
 use super::*;
 use crate::demo::tally::{Exchange, Failure};
 

@@ -1,3 +1,5 @@
+//! The bucket under virtual time: never more than its burst and its rate allow.
+
 use proptest::prelude::*;
 
 use super::*;

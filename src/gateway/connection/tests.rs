@@ -1,3 +1,5 @@
+//! One connection of the gateway, byte by byte.
+
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
 use super::super::Params;

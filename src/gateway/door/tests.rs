@@ -1,3 +1,5 @@
+//! Which limit refuses, in which order, and what that costs.
+
 use super::*;
 
 fn door(params: Params) -> (Door, Instant) {

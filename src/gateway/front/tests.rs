@@ -1,3 +1,5 @@
+//! Every front's answers, as recorded.
+
 use super::*;
 
 #[test]

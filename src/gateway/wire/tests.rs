@@ -1,3 +1,5 @@
+//! Heads and bodies as clients send them, broken ones included.
+
 use super::*;
 
 /// Reads one request from `input`, handed over one byte at a time: no split of it may matter.

@@ -1,3 +1,5 @@
+//! Whole courses of events: what is learned, who goes, who waits, who is turned away.
+
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 

@@ -1,3 +1,5 @@
+//! The door under paused time: turns, waits, their bounds, and what a leaving request gives back.
+
 use http::{Method, StatusCode};
 use prometheus::{IntGauge, Registry};
 

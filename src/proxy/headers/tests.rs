@@ -1,3 +1,5 @@
+//! What goes up, and what stays here.
+
 use http::Request;
 use proptest::prelude::*;
 

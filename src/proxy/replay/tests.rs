@@ -1,3 +1,5 @@
+//! Every attempt reads the same bytes, or none.
+
 use std::time::Duration;
 
 use bytes::Bytes;

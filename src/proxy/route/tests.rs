@@ -1,4 +1,5 @@
-use std::num::NonZeroU32;
+//! Which route a request takes.
+
 use std::time::Duration;
 
 use http::HeaderName;
@@ -6,42 +7,11 @@ use http::uri::{Authority, Scheme};
 use proptest::prelude::*;
 
 use super::*;
-use crate::retry::backoff::Backoff;
-use crate::retry::classify::Rules;
-use crate::retry::{IdempotencyKey, MaxAttempts, Policy, Retriable};
 
-fn policy(unsafe_methods: UnsafeMethods) -> Policy {
-    let attempts = NonZeroU32::new(3).unwrap();
-    Policy {
-        on: Retriable {
-            throttled: true,
-            suspected: true,
-            overloaded: true,
-            unsent: true,
-            broken: true,
-            timeout: false,
-        },
-        max_attempts: MaxAttempts {
-            throttled: attempts,
-            suspected: attempts,
-            other: attempts,
-        },
+fn policy(unsafe_methods: UnsafeMethods) -> retry::Policy {
+    retry::Policy {
         unsafe_methods,
-        idempotency_key: IdempotencyKey::Keep,
-        backoff: Backoff {
-            throttle_base: Duration::from_secs(1),
-            base: Duration::from_millis(50),
-            max: Duration::from_secs(20),
-        },
-        futility: true,
-        add_retry_after: true,
-        dry_run: false,
-        rules: Rules {
-            custom: Vec::new(),
-            marker_header: HeaderName::from_static("x-gw-error"),
-            proof: Proof::Usual,
-            integration: Integration::Any,
-        },
+        ..retry::tests::policy()
     }
 }
 

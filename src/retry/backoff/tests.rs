@@ -1,3 +1,5 @@
+//! Waits stay below their ceilings, and no two sessions wait alike.
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The bound on failing retries, whatever happens in whatever order.
+
 use std::sync::Mutex;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What callers announce of their own retries.
+
 use http::HeaderValue;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! When a door counts as closed, who still knocks, and what opens it.
+
 use super::*;
 use crate::clock;
 use crate::retry::classify::{Ran, Scope};

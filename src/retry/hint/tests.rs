@@ -1,3 +1,5 @@
+//! When the upstream wants us back, in every form that it may say so.
+
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 

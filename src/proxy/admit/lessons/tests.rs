@@ -1,3 +1,5 @@
+//! What an outcome teaches the pace, and what it must not.
+
 use http::Method;
 
 use super::*;
