@@ -41,9 +41,10 @@ pub(super) struct State {
 }
 
 /// Somebody to be woken, once the lock is free.
-type Decided = (oneshot::Sender<Result<Permit, Refused>>, Told);
+pub(super) type Decided = (oneshot::Sender<Result<Permit, Refused>>, Told);
 
-enum Told {
+/// What it is told.
+pub(super) enum Told {
     Go(Attempt),
     Shed(Refused),
 }
@@ -118,7 +119,8 @@ impl Keeper {
         next
     }
 
-    fn tell(self: &Arc<Self>, decided: Vec<Decided>, news: Option<bool>) {
+    /// Wakes those who were named; the lock must be free, since a turn that nobody takes goes back under it.
+    pub(super) fn tell(self: &Arc<Self>, decided: Vec<Decided>, news: Option<bool>) {
         for (sender, told) in decided {
             let turn = match told {
                 Told::Go(attempt) => Ok(Permit::new(self, attempt)),
@@ -158,7 +160,7 @@ impl State {
     }
 
     /// Decides until there is nothing to decide; says who is to be woken, and when there will be more.
-    fn decide(&mut self, now: Instant) -> (Vec<Decided>, Option<Instant>) {
+    pub(super) fn decide(&mut self, now: Instant) -> (Vec<Decided>, Option<Instant>) {
         let mut decided = Vec::new();
         while let Some(decision) = self.controller.decide(now, &mut self.rng) {
             let (waiter, told) = match decision {

@@ -214,6 +214,25 @@ async fn a_turn_that_came_to_one_who_has_just_left_goes_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_turn_on_its_way_to_one_who_has_just_left_goes_back() {
+    let (door, _) = door(params());
+    let mut held = goes(&door);
+    let leaves = waiting(&door, first());
+    let attempt = held.attempt.take().unwrap();
+    let decided = {
+        let mut state = door.0.lock();
+        state.controller.release(clock::now(), attempt);
+        state.decide(clock::now()).0
+    };
+
+    drop(leaves); // named, and not told yet
+    assert_eq!(in_flight(&door), 1);
+    door.0.tell(decided, None);
+
+    assert_eq!(in_flight(&door), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_goes_before_those_who_were_not_sent_yet() {
     let (door, _) = door(params());
     let held = goes(&door);
