@@ -48,8 +48,11 @@ impl Exchange<'_> {
             .upstream
             .send(self.request(), self.trust(), &tally, limits)
             .await;
-        let elapsed = clock::now().saturating_duration_since(started);
-        metrics.attempt_duration.observe(elapsed.as_secs_f64());
+        let ended = clock::now();
+        let took = ended.saturating_duration_since(started);
+        metrics.attempt_duration.observe(took.as_secs_f64());
+        // From the first byte on: how long the upstream took, and not how long it took to get to it.
+        let elapsed = ended.saturating_duration_since(tally.began().unwrap_or(started));
         let answered = match sent {
             Ok(response) => self.look(response, elapsed).await,
             Err(fault) => Err(fault),

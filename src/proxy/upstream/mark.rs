@@ -5,17 +5,20 @@
 //! connection says "first byte", the request says "this is the class" or, by dropping its [`Tally`], "nobody waits any
 //! more". Whoever comes second counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use prometheus::IntCounter;
 
+use crate::clock;
 use crate::retry::classify::{Class, Sent};
 
 /// The state that the connection and the request share.
 #[derive(Debug)]
 pub(super) struct Mark {
     state: AtomicU8,
+    began: OnceLock<Instant>,
     cancelled: IntCounter,
 }
 
@@ -33,6 +36,8 @@ const COUNTED: u8 = 3;
 impl Mark {
     /// The connection was handed the attempt's first byte.
     pub(super) fn first_byte(&self) {
+        // Only the first byte's moment is kept; a later call changes nothing.
+        self.began.get_or_init(clock::now);
         let previous = self
             .state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
@@ -52,6 +57,7 @@ impl Tally {
         Self {
             mark: Arc::new(Mark {
                 state: AtomicU8::new(IDLE),
+                began: OnceLock::new(),
                 cancelled,
             }),
         }
@@ -60,6 +66,11 @@ impl Tally {
     /// What the connection needs to tell the first byte.
     pub(super) fn mark(&self) -> Arc<Mark> {
         Arc::clone(&self.mark)
+    }
+
+    /// When the first byte was handed to a connection; `None` before that.
+    pub fn began(&self) -> Option<Instant> {
+        self.mark.began.get().copied()
     }
 
     /// Whether a byte was handed to a connection.
@@ -140,6 +151,20 @@ mod tests {
         mark.first_byte();
 
         assert_eq!(cancelled.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_begins_with_its_first_byte() {
+        let tally = Tally::new(counter("cancelled"));
+        let before = tally.began();
+
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        let first_byte = clock::now();
+        tally.mark().first_byte();
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        tally.mark().first_byte();
+
+        assert_eq!((before, tally.began()), (None, Some(first_byte)));
     }
 
     #[test]
