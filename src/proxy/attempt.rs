@@ -173,7 +173,8 @@ impl<'a> Exchange<'a> {
             body: self.replay.can_repeat(),
             futile: self.shared.cells().is_futile(now, &self.cell, outcome),
             affordable: self.lane.bucket.can_pay(outcome.class),
-            draining: false, // a drain leaves time; whether a wait fits into it is asked below
+            // A drain leaves time until its end; whether the wait fits into that is asked below.
+            draining: self.shared.drain.ends_before(now),
             rest: self.lane.door.rest(self.session.attempts_made() + 1),
         };
         let verdict = self.session.on_outcome(
