@@ -21,6 +21,7 @@ pub mod respond;
 pub mod route;
 pub mod screen;
 pub mod shared;
+pub mod status;
 pub mod upstream;
 
 mod build;
@@ -46,6 +47,7 @@ use self::metrics::{Gauges, RequestOutcome};
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
+use self::status::Status;
 
 pub use self::build::{BuildError, Surroundings};
 
@@ -146,17 +148,29 @@ impl Proxy {
         metrics.requests(RequestOutcome::Rejected).inc();
     }
 
-    /// Brings the gauges that are only looked at up to date.
-    pub fn show(&self) {
-        self.buckets.iter().for_each(|bucket| bucket.show());
-        self.doors.iter().for_each(|door| door.show());
-        self.gauges
-            .replay_bytes
-            .set(i64::try_from(self.shared.memory.used()).unwrap_or(i64::MAX));
+    /// Brings the gauges that are only looked at up to date, and tells what they show.
+    pub fn show(&self) -> Status {
+        let gauges = &self.gauges;
+        let amount = |amount: usize| i64::try_from(amount).unwrap_or(i64::MAX);
         let futile = self.shared.cells().futile_count(crate::clock::now());
-        self.gauges
-            .futile_cells
-            .set(i64::try_from(futile).unwrap_or(i64::MAX));
+        gauges.futile_cells.set(amount(futile));
+        gauges.replay_bytes.set(amount(self.shared.memory.used()));
+        let windows = self.doors.iter().map(|door| {
+            let (route, seen) = door.show();
+            status::Window::new(route, &seen)
+        });
+        let budgets = self
+            .buckets
+            .iter()
+            .map(|bucket| status::Budget::new(bucket));
+        let routes = self.lanes.iter().map(|lane| status::Route::new(lane));
+        Status::new(
+            self.shared.bypass,
+            gauges,
+            windows.collect(),
+            budgets.collect(),
+            routes.collect(),
+        )
     }
 
     /// How many requests have no end yet.

@@ -119,7 +119,12 @@ fn fleet(
     for (index, route) in params.routes.iter().enumerate().rev() {
         let site = site(&mut sites, route, open, around.header_case)?;
         let bucket = shared_or_own(route.budget_share, &mut site.bucket, || {
-            let bucket = Arc::new(Bucket::new(route.budget, gauges.of(route), clock::now()));
+            let bucket = Arc::new(Bucket::new(
+                &route.name,
+                route.budget,
+                gauges.of(route),
+                clock::now(),
+            ));
             buckets.push(Arc::clone(&bucket));
             bucket
         });
