@@ -13,6 +13,7 @@ mod support;
 mod admin;
 mod budget;
 mod cancel;
+mod clients;
 mod connections;
 mod deadlines;
 mod drain;
