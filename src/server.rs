@@ -6,7 +6,7 @@
 //! clients that hang up. What is no request at all is refused by hyper, in the words of `server/refusal.rs`.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
-//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on.
+//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
 
 mod activity;
 mod refusal;
@@ -35,7 +35,7 @@ use tower::Service;
 
 use self::activity::Activity;
 use self::watch::{Counted, Watched};
-use crate::tcp::SharedTcp;
+use crate::tcp::{self, SharedTcp};
 
 /// What clients may do (`listen`, `[client]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Server {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn bind(params: Params, registry: &Registry) -> io::Result<Self> {
-        let listener = TcpListener::bind(params.listen).await?;
+        let listener = tcp::listen(params.listen)?;
         let metrics = Metrics::register(registry).map_err(io::Error::other)?;
         Ok(Self {
             listener,
