@@ -39,6 +39,7 @@ use std::{env, fs, io};
 
 use clap::Parser;
 use redrive::clock;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::figures::Run;
 use self::load::Who;
@@ -81,7 +82,12 @@ async fn main() -> ExitCode {
         list();
         return ExitCode::SUCCESS;
     }
-    match measure(&args).await {
+    let measured = tokio::select! {
+        measured = measure(&args) => measured,
+        // Dropped in the middle, it ends what it started.
+        stopped = told_to_stop() => stopped,
+    };
+    match measured {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(fault) => {
@@ -89,6 +95,17 @@ async fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn told_to_stop() -> Result<bool, Fault> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Err("stopped".into())
 }
 
 fn list() {

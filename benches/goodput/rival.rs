@@ -6,9 +6,10 @@
 //! removed at the end.
 
 use std::fs;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -72,7 +73,11 @@ impl Rival {
         let said = [said.stdout, said.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         let line = said.lines().find(|line| !line.trim().is_empty())?;
-        Some(line.trim().to_owned())
+        let mut version = line.trim().to_owned();
+        if self == Self::Haproxy && matches!(haproxy_knows_429(), Ok(false)) {
+            version.push_str("; cannot retry on 429");
+        }
+        Some(version)
     }
 
     /// Starts it before the upstream.
@@ -95,8 +100,16 @@ impl Rival {
             }
             Self::Haproxy => {
                 let mut command = Command::new("haproxy");
-                command.arg("-db").arg("-f");
-                command.arg(haproxy_file(upstream, addr, dir)?);
+                let statuses = if haproxy_knows_429()? {
+                    "429 500 502 503"
+                } else {
+                    "500 502 503"
+                };
+                let text = haproxy(upstream, addr, statuses);
+                command
+                    .arg("-db")
+                    .arg("-f")
+                    .arg(written(dir, "haproxy.cfg", &text)?);
                 command
             }
             Self::Envoy | Self::EnvoyOpen => {
@@ -175,22 +188,19 @@ http {{
     )
 }
 
-/// With retries on 429 where this version knows them.
-fn haproxy_file(upstream: SocketAddr, addr: SocketAddr, dir: &Path) -> Result<PathBuf, Fault> {
-    let text = haproxy(upstream, addr, "429 500 502 503");
-    let file = written(dir, "haproxy.cfg", &text)?;
-    let mut check = Command::new("haproxy");
-    if check
-        .arg("-c")
-        .arg("-f")
-        .arg(&file)
-        .output()?
-        .status
-        .success()
-    {
-        return Ok(file);
+/// Whether the HAProxy that is installed takes 429 among what it retries on: 2.6 does not.
+fn haproxy_knows_429() -> io::Result<bool> {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let mut check = Command::new("haproxy")
+        .args(["-c", "-f", "/dev/stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Some(mut stdin) = check.stdin.take() {
+        stdin.write_all(haproxy(nowhere, nowhere, "429").as_bytes())?;
     }
-    written(dir, "haproxy.cfg", &haproxy(upstream, addr, "500 502 503"))
+    Ok(check.wait()?.success())
 }
 
 fn haproxy(upstream: SocketAddr, addr: SocketAddr, statuses: &str) -> String {
