@@ -43,6 +43,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let loaded =
                 Config::load(&args.sources()).map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
             complain(&check::warnings(&loaded.warnings));
+            loaded
+                .check_files()
+                .map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
             let runtime = runtime()?;
             let ended = runtime.block_on(redrive::app::run(loaded.config));
             // A name is looked up on a thread that cannot be stopped; the end does not wait for a resolver that is silent.

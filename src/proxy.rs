@@ -48,6 +48,7 @@ use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
 use self::status::Status;
+use self::upstream::Upstream;
 
 pub use self::build::{BuildError, Surroundings};
 
@@ -73,6 +74,7 @@ pub struct Proxy {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     doors: Vec<Arc<Door>>,
+    upstreams: Vec<Arc<Upstream>>,
     shared: Shared,
     told: Told,
     gauges: Gauges,
@@ -171,6 +173,18 @@ impl Proxy {
             budgets.collect(),
             routes.collect(),
         )
+    }
+
+    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes.
+    pub fn reload_tls(&self) {
+        for upstream in &self.upstreams {
+            upstream.reload();
+        }
+    }
+
+    /// Whether there is any such file.
+    pub fn has_tls_files(&self) -> bool {
+        self.upstreams.iter().any(|it| it.has_tls_files())
     }
 
     /// How many requests have no end yet.

@@ -48,6 +48,16 @@ impl SharedTcp {
         matches!(SockRef::from(&*self.0).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// The next byte, which stays to be read; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let read = self.0.peek(&mut byte).await?;
+        Ok((read > 0).then_some(byte[0]))
+    }
+
     /// When the connection is closed, it is reset, and what the peer has not got by then is lost.
     pub fn reset_at_close(&self) {
         self.0

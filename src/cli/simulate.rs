@@ -20,10 +20,10 @@ pub struct SimulateArgs {
     /// Configuration file [env: REDRIVE_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The gateway's requests per second [default: no limit]
+    /// The gateway's rate per second [default: none]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = above_zero)]
     rate: Option<f64>,
-    /// Its requests at once [default: half the rate]
+    /// Its burst [default: half the rate]
     #[arg(long, value_name = "N", requires = "rate", value_parser = above_zero)]
     burst: Option<f64>,
     /// Its executions at once [default: no limit]
@@ -35,8 +35,8 @@ pub struct SimulateArgs {
     /// New environments: longer by, and a second at most
     #[arg(long, value_name = "TIME:N", value_parser = event::cold_start)]
     cold_start: Option<ColdStart>,
-    /// Such as outage@20s..50s, black-hole@9s, limits*0.5@20s
-    #[arg(long = "event", value_name = "WHAT@FROM..UNTIL", value_parser = event::event)]
+    /// outage@9s..50s, black-hole@9s, limits*0.5@9s
+    #[arg(long = "event", value_name = "EVENT", value_parser = event::event)]
     events: Vec<Event>,
     /// The clients' requests per second
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = above_zero)]
@@ -175,10 +175,7 @@ const NUMBER_MAX: f64 = 100_000.0;
 const LENGTH_MIN: Duration = Duration::from_secs(4);
 const LENGTH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-const EXAMPLE: &str = "\
-Example:
-  redrive simulate --rate 100 --burst 50 --load 60 --bursts 5
-  redrive simulate --concurrency 10 --load 80 --sidecars 4 --event outage@20s..30s";
+const EXAMPLE: &str = "Example: redrive simulate --rate 100 --burst 50 --load 60 --bursts 5";
 
 #[cfg(test)]
 mod tests {

@@ -252,9 +252,9 @@ const KEYS: &[Key] = &[
     key("tls.upstream.client_cert", Kind::Text, None, "Our PEM certificate chain, where the upstream asks for one."),
     key("tls.upstream.client_key", Kind::Text, None, "The PEM key that belongs to client_cert."),
     key("tls.upstream.server_name", Kind::Text, None, "The name to expect in the upstream's certificate, if not its host."),
-    key("tls.listen.cert", Kind::Text, None, "PEM certificate chain shown to clients.").unsupported(),
-    key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert.").unsupported(),
-    key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from.").unsupported(),
+    key("tls.listen.cert", Kind::Text, None, "PEM certificate chain shown to clients."),
+    key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert."),
+    key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from."),
 
     key("sign.region", Kind::Text, None, "The AWS region to sign requests for.").unsupported(),
     key("sign.service", Kind::Text, Some(d::SIGN_SERVICE), "The AWS service to sign requests for.").unsupported(),

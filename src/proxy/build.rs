@@ -16,6 +16,7 @@ use super::shared::{Drain, Shared};
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
+use crate::tls::Expiries;
 
 /// What the path needs from around it.
 pub struct Surroundings<'a> {
@@ -29,6 +30,10 @@ pub struct Surroundings<'a> {
     pub header_case: HeaderCase,
     /// Whether and when the process ends.
     pub drain: Drain,
+    /// Where the ends of our certificates are told.
+    pub expiries: &'a Expiries,
+    /// Whether clients come over TLS.
+    pub is_secure: bool,
 }
 
 /// Why the path cannot be built.
@@ -41,7 +46,7 @@ pub enum BuildError {
         authority: String,
         /// What is missing or unreadable.
         #[source]
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// Metrics are registered twice.
     #[error("metrics cannot be registered")]
@@ -73,6 +78,7 @@ impl Proxy {
             lanes,
             buckets,
             doors,
+            upstreams,
         } = fleet(params, &families, &around)?;
         let default = lanes.last().expect("the default route is always there");
         let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
@@ -84,18 +90,21 @@ impl Proxy {
             lanes,
             buckets,
             doors,
-            shared: Shared::new(params, around.body_idle, memory, around.drain),
+            upstreams,
+            shared: Shared::new(params, &around, memory),
             told: around.told,
             gauges: families.gauges,
         }))
     }
 }
 
-/// The lanes in the order of their routes, every bucket that they spend from, and every door that they go through.
+/// The lanes in the order of their routes, every bucket that they spend from, every door that they go through, and every
+/// upstream that they lead to.
 struct Fleet {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     doors: Vec<Arc<Door>>,
+    upstreams: Vec<Arc<Upstream>>,
 }
 
 fn fleet(
@@ -117,7 +126,7 @@ fn fleet(
     let (mut buckets, mut doors) = (Vec::new(), Vec::new());
     // The default route comes last in the table and first here, so that what is shared is labelled with its name.
     for (index, route) in params.routes.iter().enumerate().rev() {
-        let site = site(&mut sites, route, open, around.header_case)?;
+        let site = site(&mut sites, route, open, around)?;
         let bucket = shared_or_own(route.budget_share, &mut site.bucket, || {
             let bucket = Arc::new(Bucket::new(
                 &route.name,
@@ -153,6 +162,7 @@ fn fleet(
         lanes,
         buckets,
         doors,
+        upstreams: sites.into_iter().map(|site| site.upstream).collect(),
     })
 }
 
@@ -160,18 +170,17 @@ fn site<'a>(
     sites: &'a mut Vec<Site>,
     route: &route::Params,
     open: &IntGauge,
-    header_case: HeaderCase,
+    around: &Surroundings<'_>,
 ) -> Result<&'a mut Site, BuildError> {
     let position = match sites.iter().position(|site| site.target == route.upstream) {
         Some(position) => position,
         None => {
-            let upstream =
-                Upstream::new(&route.upstream, header_case, open.clone()).map_err(|source| {
-                    BuildError::Tls {
-                        authority: route.upstream.authority.to_string(),
-                        source,
-                    }
-                })?;
+            let (header_case, expiry) = (around.header_case, around.expiries.place());
+            let upstream = Upstream::new(&route.upstream, header_case, open.clone(), &expiry);
+            let upstream = upstream.map_err(|source| BuildError::Tls {
+                authority: route.upstream.authority.to_string(),
+                source: Box::new(source),
+            })?;
             sites.push(Site {
                 target: route.upstream.clone(),
                 upstream: Arc::new(upstream),

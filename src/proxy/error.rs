@@ -30,7 +30,7 @@ pub enum Error {
     #[error("the request came back to redrive: its upstream leads to itself")]
     Loop,
     /// No answer from the upstream.
-    #[error("the upstream gave no answer: {}", describe(.0.kind))]
+    #[error("the upstream gave no answer: {}", .0.kind.describe())]
     NoAnswer(Fault),
     /// The deadline passed.
     #[error("the deadline passed after {waited:?}")]
@@ -92,18 +92,5 @@ impl Error {
             Self::Shed { .. } => "connection_limit_reached",
             Self::Internal => "proxy_internal_error",
         }
-    }
-}
-
-fn describe(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Refused => "it refuses connections",
-        FaultKind::Dns => "its name does not resolve",
-        FaultKind::Tls => "the TLS handshake failed",
-        FaultKind::ConnectTimeout => "no connection within the limit",
-        FaultKind::Closed => "it closed the connection before it answered",
-        FaultKind::StreamRefused => "it refused the stream",
-        FaultKind::Unreadable => "what it sent is not HTTP",
-        FaultKind::HeadTimeout => "it did not answer within the limit",
     }
 }

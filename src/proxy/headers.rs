@@ -45,6 +45,8 @@ pub struct Outbound<'a> {
     pub base_path: &'a str,
     /// The client's address.
     pub client: IpAddr,
+    /// Whether the client came over TLS.
+    pub is_secure: bool,
 }
 
 impl Outbound<'_> {
@@ -80,13 +82,14 @@ impl Outbound<'_> {
     }
 
     fn tell_client(&self, headers: &mut HeaderMap, client_host: Option<HeaderValue>) {
+        let scheme = if self.is_secure { "https" } else { "http" };
         match self.forwarded {
             Forwarded::Off => {}
             Forwarded::XForwardedFor => {
                 headers.append(X_FORWARDED_FOR, value(&self.client.to_string()));
                 headers
                     .entry(X_FORWARDED_PROTO)
-                    .or_insert(HeaderValue::from_static("http"));
+                    .or_insert(HeaderValue::from_static(scheme));
                 if let Some(host) = client_host {
                     headers.entry(X_FORWARDED_HOST).or_insert(host);
                 }
@@ -98,7 +101,10 @@ impl Outbound<'_> {
                 };
                 let host = client_host.as_ref().and_then(|host| host.to_str().ok());
                 let host = host.map_or_else(String::new, |host| format!(";host=\"{host}\""));
-                headers.append(FORWARDED, value(&format!("for={node};proto=http{host}")));
+                headers.append(
+                    FORWARDED,
+                    value(&format!("for={node};proto={scheme}{host}")),
+                );
             }
         }
     }

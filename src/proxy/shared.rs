@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::build::Surroundings;
 use super::headers::{Forwarded, Host, Outbound};
 use super::lane::Lane;
 use super::replay::Memory;
@@ -23,6 +24,7 @@ pub struct Shared {
     pub drain: Drain,
     host: Host,
     forwarded: Forwarded,
+    is_secure: bool,
     cells: Mutex<Cells>,
     rng: Mutex<fastrand::Rng>,
 }
@@ -33,17 +35,13 @@ pub struct Drain(watch::Receiver<Option<Instant>>);
 
 impl Shared {
     /// Nothing learned yet. The generator is seeded by the process's own randomness and drawn from, never cloned.
-    pub fn new(
-        params: &super::Params,
-        body_idle: Duration,
-        memory: Arc<Memory>,
-        drain: Drain,
-    ) -> Self {
+    pub fn new(params: &super::Params, around: &Surroundings<'_>, memory: Arc<Memory>) -> Self {
         Self {
             bypass: params.bypass,
-            body_idle,
+            body_idle: around.body_idle,
             memory,
-            drain,
+            drain: around.drain.clone(),
+            is_secure: around.is_secure,
             host: params.host,
             forwarded: params.forwarded,
             cells: Mutex::new(Cells::new()),
@@ -59,6 +57,7 @@ impl Shared {
             authority: &lane.target.authority,
             base_path: &lane.target.base_path,
             client,
+            is_secure: self.is_secure,
         }
     }
 

@@ -5,12 +5,13 @@
 //! that leaves stops the upstream's work, too.
 
 mod connect;
+mod distrust;
 mod mark;
 mod pool;
 mod wire;
 
-use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -21,13 +22,15 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use prometheus::IntGauge;
 
-use self::connect::Connector;
+use self::connect::{Connector, Tls};
 use self::pool::{Lease, Pool};
 use super::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
+use crate::tls::{Expiry, Reloaded};
 
 pub use self::connect::TlsError;
 pub use self::mark::Tally;
+pub use crate::tls::ClientParams as TlsParams;
 
 /// Where requests go, and over which connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +45,6 @@ pub struct Params {
     pub tls: TlsParams,
     /// The connections' limits.
     pub connections: ConnectionParams,
-}
-
-/// TLS towards the upstream (`[tls.upstream]`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsParams {
-    /// PEM roots that replace the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Our PEM certificate chain, where the upstream asks for one.
-    pub client_cert: Option<PathBuf>,
-    /// The key that belongs to it.
-    pub client_key: Option<PathBuf>,
-    /// The name to expect in the certificate, if not the authority's host.
-    pub server_name: Option<String>,
 }
 
 /// The limits of the connections to one upstream (`[connections]`).
@@ -98,6 +88,7 @@ pub struct Limits {
 /// One upstream and its connections.
 pub struct Upstream {
     pool: Pool,
+    tls: Option<Arc<Tls>>,
 }
 
 /// An answer's body; gives its connection back when it ends well, and closes it otherwise.
@@ -111,15 +102,30 @@ impl Upstream {
     ///
     /// # Errors
     /// When what TLS needs is missing or unreadable.
-    pub fn new(params: &Params, header_case: HeaderCase, open: IntGauge) -> Result<Self, TlsError> {
+    pub fn new(
+        params: &Params,
+        header_case: HeaderCase,
+        open: IntGauge,
+        expiry: &Expiry,
+    ) -> Result<Self, TlsError> {
+        let connector = Connector::new(params, expiry)?;
+        let tls = connector.tls();
         Ok(Self {
-            pool: Pool::new(
-                Connector::new(params)?,
-                params.connections,
-                header_case,
-                open,
-            ),
+            pool: Pool::new(connector, params.connections, header_case, open),
+            tls,
         })
+    }
+
+    /// Reads the files that TLS needs again, if it is used; blocks for as long as that takes. Connections that exist keep
+    /// what they began with, for `connections.max_age` at most.
+    pub fn reload(&self) -> Reloaded {
+        let reload = |tls: &Arc<Tls>| tls.reload();
+        self.tls.as_ref().map_or(Reloaded::Same, reload)
+    }
+
+    /// Whether there is any such file.
+    pub fn has_tls_files(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_files())
     }
 
     /// Sends one request once, and returns the answer as soon as its head is there.
@@ -192,6 +198,8 @@ fn kind(error: &hyper::Error) -> FaultKind {
     );
     if error.is_parse() {
         FaultKind::Unreadable
+    } else if distrust::is_alert(error) {
+        FaultKind::TlsAlert
     } else {
         FaultKind::Closed
     }

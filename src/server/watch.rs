@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
 use super::activity::{Activity, Flight};
+use super::connection::Place;
 use super::refusal;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
@@ -24,6 +25,8 @@ pub(super) struct Watched<IO> {
     refused: Arc<dyn Fn() + Send + Sync>,
     /// What is still to be written in the place of hyper's refusal.
     refusal: Option<Bytes>,
+    /// Given back when the stream goes, whoever has it by then.
+    _place: Place,
 }
 
 /// A service whose requests are counted until their answers end.
@@ -45,12 +48,14 @@ impl<IO> Watched<IO> {
         io: IO,
         activity: Arc<Activity>,
         refused: Arc<dyn Fn() + Send + Sync>,
+        place: Place,
     ) -> Self {
         Self {
             io,
             activity,
             refused,
             refusal: None,
+            _place: place,
         }
     }
 

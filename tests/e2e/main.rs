@@ -30,4 +30,5 @@ mod safety;
 mod streaming;
 mod throttles;
 mod tls;
+mod tls_listen;
 mod uploads;

@@ -20,6 +20,7 @@ fn outbound(authority: &Authority) -> Outbound<'_> {
         authority,
         base_path: "/prod",
         client: IpAddr::from([127, 0, 0, 1]),
+        is_secure: false,
     }
 }
 
@@ -125,6 +126,13 @@ fn the_clients_address_is_told_where_asked() {
         standard["forwarded"],
         "for=127.0.0.1;proto=http;host=\"mine\""
     );
+    let secure = Outbound {
+        forwarded: Forwarded::XForwardedFor,
+        is_secure: true,
+        ..outbound(&authority)
+    };
+    assert_eq!(x["x-forwarded-proto"], "http");
+    assert_eq!(secure.headers(&head)["x-forwarded-proto"], "https");
 }
 
 #[test]

@@ -45,7 +45,14 @@ pub(super) fn fault(fault: Fault) -> Classified {
         (_, Sent::Perhaps) => (Class::Broken, Ran::Maybe, "broke after a byte was written"),
         (FaultKind::Refused, _) => (Class::Unsent, Ran::No, "connection refused"),
         (FaultKind::Dns, _) => (Class::Unsent, Ran::No, "name did not resolve"),
-        (FaultKind::Tls, _) => (Class::Unsent, Ran::No, "TLS handshake failed"),
+        (FaultKind::Tls | FaultKind::TlsAlert, _) => {
+            (Class::Unsent, Ran::No, "TLS handshake failed")
+        }
+        (FaultKind::Certificate(_), _) => (
+            Class::Unsent,
+            Ran::No,
+            "upstream's certificate is not trusted",
+        ),
         (FaultKind::ConnectTimeout, _) => (Class::Unsent, Ran::No, "connect limit passed"),
         (FaultKind::Closed | FaultKind::Unreadable, _) => {
             (Class::Unsent, Ran::No, "closed before a byte was written")

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use redrive::app::App;
+use redrive::app::{App, TlsFiles};
 use redrive::config::{Config, Flags, Sources};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -18,6 +18,7 @@ pub(crate) struct Sidecar {
     pub(crate) addr: SocketAddr,
     /// Where the operator is served.
     pub(crate) admin: SocketAddr,
+    files: TlsFiles,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinSet<()>,
 }
@@ -63,6 +64,7 @@ impl Sidecar {
             .config;
         let app = App::build(&config).await.unwrap();
         let (addr, admin) = (app.client_addr().unwrap(), app.admin_addr().unwrap());
+        let files = app.tls_files();
         let (shutdown, stopped) = oneshot::channel();
         let mut running = JoinSet::new();
         running.spawn(app.run(async move {
@@ -72,11 +74,17 @@ impl Sidecar {
         let sidecar = Self {
             addr,
             admin,
+            files,
             shutdown: Some(shutdown),
             running,
         };
         sidecar.until_ready().await;
         sidecar
+    }
+
+    /// Reads the files of TLS again.
+    pub(crate) async fn reload_tls(&self) {
+        self.files.reload().await;
     }
 
     /// The metrics page.
