@@ -125,14 +125,6 @@ impl App {
             title: config.server.title_case_headers,
             preserve: config.server.preserve_header_case,
         };
-        let around = Surroundings {
-            registry: &registry,
-            told: config.log.requests,
-            body_idle: config.server.body_idle,
-            header_case,
-            drain,
-        };
-        let proxy = Proxy::build(&config.proxy, around)?;
         let listen = config.server.listen;
         let server = Server::bind(config.server.clone(), &registry)
             .await
@@ -142,6 +134,17 @@ impl App {
                 source,
             })?;
         let readiness = Readiness::default();
+        let around = Surroundings {
+            registry: &registry,
+            own_port: server
+                .local_addr()
+                .map_or_else(|_| listen.port(), |bound| bound.port()),
+            told: config.log.requests,
+            body_idle: config.server.body_idle,
+            header_case,
+            drain,
+        };
+        let proxy = Proxy::build(&config.proxy, around)?;
         let shown = Arc::clone(&proxy);
         let admin = Admin::bind(&config.admin, registry, readiness.clone(), move || {
             shown.show()
