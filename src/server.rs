@@ -3,12 +3,14 @@
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
-//! clients that hang up. What is no request at all is refused by hyper, in the words of `server/refusal.rs`.
+//! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
+//! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
 //! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on.
 
 mod activity;
+mod framing;
 mod refusal;
 mod watch;
 
@@ -33,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use self::activity::Activity;
+use self::activity::{Activity, Overdue};
 use self::watch::{Counted, Watched};
 use crate::tcp::SharedTcp;
 
@@ -48,7 +50,7 @@ pub struct Params {
     pub header_timeout: Duration,
     /// The longest that a connection may be idle between requests.
     pub idle: Duration,
-    /// The longest pause inside a body.
+    /// The longest pause inside a body, and the longest that a client may take nothing of its answer.
     pub body_idle: Duration,
     /// The most bytes of a request's head; more is answered 431.
     pub header_bytes: usize,
@@ -199,13 +201,18 @@ impl Connection {
             .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
         let activity = Arc::new(Activity::new());
         let tcp = SharedTcp::new(stream);
-        let io = TokioIo::new(Watched::new(tcp.clone(), Arc::clone(&activity), refused));
+        let head_bytes = head_bytes_max(&params);
+        let watched = Watched::new(tcp.clone(), Arc::clone(&activity), refused, head_bytes);
+        let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
         let mut connection = pin!(builder.serve_connection(io, service));
         let done = tokio::select! {
             done = &mut connection => done,
-            () = activity.overdue(&params) => {
-                tracing::debug!("client connection closed: idle, or its head took too long");
+            why = activity.overdue(&params) => {
+                tracing::debug!(?why, "client connection closed");
+                if why == Overdue::Deaf {
+                    tcp.reset_at_close();
+                }
                 Ok(())
             }
             () = activity.abandoned(&tcp), if !params.half_close => {
@@ -218,17 +225,7 @@ impl Connection {
             }
         };
         if let Err(error) = done {
-            // An answer that broke must not end as a whole one does, and the end is all that an HTTP/1.0 client has to go by.
-            if error
-                .downcast_ref::<hyper::Error>()
-                .is_some_and(hyper::Error::is_user)
-            {
-                tcp.reset_at_close();
-            }
-            tracing::debug!(
-                error = &*error as &dyn std::error::Error,
-                "client connection ended"
-            );
+            connection_failed(&error, &tcp);
         }
         open.dec();
         drop(slot);
@@ -257,13 +254,32 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
         .half_close(params.half_close)
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
-        .max_buf_size(params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN));
+        .max_buf_size(head_bytes_max(params));
     builder
         .http2()
         .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
     builder
+}
+
+/// The longest head that hyper reads over HTTP/1.
+fn head_bytes_max(params: &Params) -> usize {
+    params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN)
+}
+
+fn connection_failed(error: &BoxError, tcp: &SharedTcp) {
+    // An answer that broke must not end as a whole one does, and the end is all that an HTTP/1.0 client has to go by.
+    if error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(hyper::Error::is_user)
+    {
+        tcp.reset_at_close();
+    }
+    tracing::debug!(
+        error = &**error as &dyn std::error::Error,
+        "client connection ended"
+    );
 }
 
 async fn accept_failed(error: &io::Error) {
