@@ -138,16 +138,6 @@ impl App {
             title: config.server.title_case_headers,
             preserve: config.server.preserve_header_case,
         };
-        let around = Surroundings {
-            registry: &registry,
-            told: config.log.requests,
-            body_idle: config.server.body_idle,
-            header_case,
-            drain,
-            expiries: &expiries,
-            is_secure: listen_tls.is_some(),
-        };
-        let proxy = Proxy::build(&config.proxy, around)?;
         let listen = config.server.listen;
         let server = Server::bind(config.server.clone(), listen_tls.clone(), &registry)
             .await
@@ -157,6 +147,19 @@ impl App {
                 source,
             })?;
         let readiness = Readiness::default();
+        let around = Surroundings {
+            registry: &registry,
+            own_port: server
+                .local_addr()
+                .map_or_else(|_| listen.port(), |bound| bound.port()),
+            told: config.log.requests,
+            body_idle: config.server.body_idle,
+            header_case,
+            drain,
+            expiries: &expiries,
+            is_secure: listen_tls.is_some(),
+        };
+        let proxy = Proxy::build(&config.proxy, around)?;
         let shown = Arc::clone(&proxy);
         let admin = Admin::bind(&config.admin, registry, readiness.clone(), move || {
             shown.show()

@@ -21,7 +21,8 @@
 //! # The walk
 //!
 //! A connection is **accepted** in [`server`] and handed, request by request, to [`proxy::Proxy::serve`]. [`proxy::screen`]
-//! refuses what could be read in two ways. [`proxy::route`] finds the upstream and its policy; [`proxy::deadline`] fixes the
+//! refuses what could be read in two ways; of what hyper leaves no trace, [`server`] refuses it below hyper.
+//! [`proxy::route`] finds the upstream and its policy; [`proxy::deadline`] fixes the
 //! moment after which nothing is worth starting. [`proxy::attempt`] then loops: wait for a turn at the door
 //! ([`proxy::admit`]), **send** ([`proxy::upstream`], a fresh copy from [`proxy::replay`], the head made by
 //! [`proxy::headers`]), **look** at the answer as far as its status asks for ([`proxy::peek`]), **classify**

@@ -14,6 +14,7 @@ pub mod error;
 pub mod headers;
 pub mod lane;
 pub mod metrics;
+pub mod names;
 pub mod notice;
 pub mod peek;
 pub mod replay;
@@ -44,6 +45,7 @@ use self::ending::Ending;
 use self::error::Error;
 use self::lane::{Bucket, Lane};
 use self::metrics::{Gauges, RequestOutcome};
+use self::names::Names;
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
@@ -75,6 +77,7 @@ pub struct Proxy {
     buckets: Vec<Arc<Bucket>>,
     doors: Vec<Arc<Door>>,
     upstreams: Vec<Arc<Upstream>>,
+    names: Names,
     shared: Shared,
     told: Told,
     gauges: Gauges,
@@ -110,7 +113,7 @@ impl Proxy {
     /// The walk: screen, route, attempts.
     async fn walk<B>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
         client: IpAddr,
         account: &mut Account,
     ) -> Result<(Response<ResponseBody>, Option<Permit>), Error>
@@ -121,6 +124,7 @@ impl Proxy {
         if screen(&request)? == Screened::Options {
             return Ok((respond::options(), None));
         }
+        self.names.localise(&mut request)?;
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;

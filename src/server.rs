@@ -3,7 +3,8 @@
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
-//! clients that hang up. What is no request at all is refused by hyper, in the words of `server/refusal.rs`.
+//! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
+//! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
 //!
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols.
 //!
@@ -12,6 +13,7 @@
 
 mod activity;
 mod connection;
+mod framing;
 mod refusal;
 mod secure;
 mod watch;
@@ -52,7 +54,7 @@ pub struct Params {
     pub header_timeout: Duration,
     /// The longest that a connection may be idle between requests.
     pub idle: Duration,
-    /// The longest pause inside a body.
+    /// The longest pause inside a body, and the longest that a client may take nothing of its answer.
     pub body_idle: Duration,
     /// The most bytes of a request's head; more is answered 431.
     pub header_bytes: usize,
@@ -198,13 +200,18 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
         .half_close(params.half_close)
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
-        .max_buf_size(params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN));
+        .max_buf_size(head_bytes_max(params));
     builder
         .http2()
         .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
     builder
+}
+
+/// The longest head that hyper reads over HTTP/1.
+fn head_bytes_max(params: &Params) -> usize {
+    params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN)
 }
 
 async fn accept_failed(error: &io::Error) {

@@ -242,7 +242,7 @@ const KEYS: &[Key] = &[
     key("client.max_connections", MANY, Some(d::CLIENT_MAX_CONNECTIONS), "The most client connections."),
     key("client.header_timeout", TIME, Some(d::CLIENT_HEADER_TIMEOUT), "The longest that a request's head may take."),
     key("client.idle", TIME, Some(d::CLIENT_IDLE), "The longest that a connection may be idle between requests."),
-    key("client.body_idle", TIME, Some(d::CLIENT_BODY_IDLE), "The longest pause inside a body."),
+    key("client.body_idle", TIME, Some(d::CLIENT_BODY_IDLE), "The longest pause inside a body, also of a client that takes nothing of its answer."),
     key("client.header_bytes", HEAD_BYTES, Some(d::CLIENT_HEADER_BYTES), "The most bytes of a request's head; more is answered 431."),
     key("client.half_close", Kind::Bool, Some(d::CLIENT_HALF_CLOSE), "true: a client that closes its sending side after its request is still answered."),
     key("client.title_case_headers", Kind::Bool, Some(d::CLIENT_TITLE_CASE_HEADERS), "true: header names are written in Title-Case, for clients that compare them case-sensitively."),

@@ -9,6 +9,7 @@ use super::account::Told;
 use super::admit::{Crowd, Door};
 use super::lane::{Bucket, Lane};
 use super::metrics::{Families, PaceFamilies, RouteMetrics};
+use super::names::Names;
 use super::notice::Notices;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
@@ -22,6 +23,8 @@ use crate::tls::Expiries;
 pub struct Surroundings<'a> {
     /// Where metrics are registered.
     pub registry: &'a Registry,
+    /// The port that clients reach redrive on.
+    pub own_port: u16,
     /// Which requests are logged.
     pub told: Told,
     /// The longest pause inside a body.
@@ -91,6 +94,10 @@ impl Proxy {
             buckets,
             doors,
             upstreams,
+            names: Names::new(
+                around.own_port,
+                params.routes.iter().map(|route| &route.upstream),
+            ),
             shared: Shared::new(params, &around, memory),
             told: around.told,
             gauges: families.gauges,

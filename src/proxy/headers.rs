@@ -3,14 +3,15 @@
 //! What goes up is made once a request and is the same on every attempt but for `redrive-attempt`. What comes back passes
 //! unchanged, but for hop-by-hop headers and what redrive itself has to say.
 
+mod hop;
+
 use std::net::IpAddr;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, TE, UPGRADE, VIA};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
+
+pub use self::hop::{remove_from_trailers, remove_hop_by_hop};
 
 /// Which `Host` the upstream sees (`host`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,22 +111,6 @@ impl Outbound<'_> {
     }
 }
 
-/// Removes what is meant for one hop only (RFC 9110 section 7.6.1), also what `Connection` names.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // Framing and host are ours to decide; nominating them is an attack, not a wish.
-        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
-        .collect();
-    for name in nominated.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
 /// Whether the client wants trailers: asked of our hop, and asked of the next one since we pass them on (RFC 9110 section
 /// 10.1.4).
 fn takes_trailers(headers: &HeaderMap) -> bool {
@@ -145,7 +130,7 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// Whether the client signed the request (SigV4), so that changing its host or path breaks it.
 pub fn is_signed(parts: &request::Parts) -> bool {
-    let header = parts.headers.get(http::header::AUTHORIZATION);
+    let header = parts.headers.get(AUTHORIZATION);
     header.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
         || parts
             .uri
@@ -208,18 +193,6 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// `Trailer` is not among them: it describes the message, which passes with its trailers.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! or a fault that says whether anything was sent. Dropping either closes the connection that it came on, so a client
 //! that leaves stops the upstream's work, too.
 
+mod answer;
 mod connect;
 mod distrust;
 mod mark;
@@ -22,6 +23,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use prometheus::IntGauge;
 
+use self::answer::{Ambiguous, Keep};
 use self::connect::{Connector, Tls};
 use self::pool::{Lease, Pool};
 use super::body::RequestBody;
@@ -95,6 +97,7 @@ pub struct Upstream {
 pub struct AnswerBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    keep: Keep,
 }
 
 impl Upstream {
@@ -165,6 +168,7 @@ impl Upstream {
         loop {
             let mut lease = self.pool.lease(trust, connect).await?;
             lease.expect(tally.mark());
+            let method = request.method().clone();
             let mut error = match lease.sender().try_send_request(request).await {
                 // Its end of the connection speaks something else now, which nobody asked for: `Upgrade` does not go up.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -173,8 +177,13 @@ impl Upstream {
                         sent: tally.sent(),
                     });
                 }
-                Ok(response) => {
-                    return Ok(response.map(|incoming| AnswerBody::new(incoming, lease)));
+                Ok(mut response) => {
+                    let keep =
+                        answer::settle(&method, &mut response).map_err(|Ambiguous| Fault {
+                            kind: FaultKind::Unreadable,
+                            sent: tally.sent(),
+                        })?;
+                    return Ok(response.map(|incoming| AnswerBody::new(incoming, lease, keep)));
                 }
                 Err(error) => error,
             };
@@ -206,20 +215,26 @@ fn kind(error: &hyper::Error) -> FaultKind {
 }
 
 impl AnswerBody {
-    fn new(incoming: Incoming, lease: Lease) -> Self {
+    fn new(incoming: Incoming, lease: Lease, keep: Keep) -> Self {
         let mut body = Self {
             incoming,
             lease: Some(lease),
+            keep,
         };
         body.finish_at_end();
         body
     }
 
     fn finish_at_end(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.give_back();
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        match (self.lease.take(), self.keep) {
+            (Some(lease), Keep::Yes) => lease.give_back(),
+            (closed, _) => drop(closed),
         }
     }
 }
@@ -234,13 +249,11 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
+            // Nothing follows them, and hyper does not ask whether anything does.
+            Some(Ok(frame)) if frame.is_trailers() => self.finish(),
             Some(Ok(_)) => self.finish_at_end(),
             Some(Err(_)) => drop(self.lease.take()),
-            None => {
-                if let Some(lease) = self.lease.take() {
-                    lease.give_back();
-                }
-            }
+            None => self.finish(),
         }
         Poll::Ready(frame)
     }

@@ -19,10 +19,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::activity::Activity;
+use super::activity::{Activity, Overdue};
 use super::secure::{self, Failure};
 use super::watch::{Counted, Watched};
-use super::{BoxError, Params, Tls};
+use super::{BoxError, Params, Tls, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
@@ -70,13 +70,8 @@ impl Connection {
             stop,
             rejected,
         } = self;
-        // A client that answers slowly must not wait for Nagle; failing to say so only costs latency.
-        stream
-            .set_nodelay(true)
-            .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
-        let tcp = SharedTcp::new(stream);
-        let limit = params.header_timeout;
-        let transport = match transport(&tcp, tls.as_ref(), limit).await {
+        let tcp = prompt(stream);
+        let transport = match transport(&tcp, tls.as_ref(), params.header_timeout).await {
             Ok(transport) => transport,
             Err(error) => {
                 rejected.inc();
@@ -86,14 +81,18 @@ impl Connection {
             }
         };
         let activity = Arc::new(Activity::new());
-        let watched = Watched::new(transport, Arc::clone(&activity), refused, place);
+        let head_bytes = head_bytes_max(&params);
+        let watched = Watched::new(transport, Arc::clone(&activity), refused, head_bytes, place);
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
         let mut connection = pin!(builder.serve_connection(io, service));
         let done = tokio::select! {
             done = &mut connection => done,
-            () = activity.overdue(&params) => {
-                tracing::debug!("client connection closed: idle, or its head took too long");
+            why = activity.overdue(&params) => {
+                tracing::debug!(?why, "client connection closed");
+                if why == Overdue::Deaf {
+                    tcp.reset_at_close();
+                }
                 Ok(())
             }
             () = activity.abandoned(&tcp), if !params.half_close => {
@@ -109,6 +108,15 @@ impl Connection {
             ended(&tcp, &*error);
         }
     }
+}
+
+/// The connection, told not to hold small writes back.
+fn prompt(stream: TcpStream) -> SharedTcp {
+    // A client that answers slowly must not wait for Nagle; failing to say so only costs latency.
+    stream
+        .set_nodelay(true)
+        .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
+    SharedTcp::new(stream)
 }
 
 /// The bytes that HTTP is spoken in.

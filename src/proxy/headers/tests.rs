@@ -1,8 +1,10 @@
 //! What goes up, and what stays here.
 
 use http::Request;
+use http::header::CONTENT_LENGTH;
 use proptest::prelude::*;
 
+use super::hop::HOP_BY_HOP;
 use super::*;
 
 fn parts(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
@@ -174,4 +176,60 @@ proptest! {
         prop_assert!(protected || !headers.contains_key(nominated.as_str()));
         prop_assert!(HOP_BY_HOP.iter().all(|name| !headers.contains_key(name)));
     }
+}
+
+#[test]
+fn what_is_meant_for_the_other_end_cannot_be_named_away() {
+    let mut headers = parts(
+        "/",
+        &[
+            (
+                "connection",
+                "idempotency-key, x-amzn-trace-id, redrive-attempt, x-mine",
+            ),
+            ("idempotency-key", "k"),
+            ("x-amzn-trace-id", "Root=1"),
+            ("redrive-attempt", "1"),
+            ("x-mine", "1"),
+        ],
+    )
+    .headers;
+
+    remove_hop_by_hop(&mut headers);
+
+    let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(!headers.contains_key("x-mine"));
+}
+
+#[test]
+fn a_name_is_taken_away_beside_bytes_that_are_none() {
+    let mut headers = HeaderMap::new();
+    let named = HeaderValue::from_bytes(b"x-mine, \xe9").unwrap();
+    headers.insert(CONNECTION, named);
+    headers.insert("x-mine", HeaderValue::from_static("1"));
+
+    remove_hop_by_hop(&mut headers);
+
+    assert!(headers.is_empty());
+}
+
+#[test]
+fn trailers_bring_nothing_that_a_head_decides() {
+    let names = [
+        "content-length",
+        "host",
+        "cookie",
+        "redrive-attempt",
+        "x-sum",
+    ];
+    let mut trailers: HeaderMap = names
+        .into_iter()
+        .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("1")))
+        .collect();
+
+    remove_from_trailers(&mut trailers);
+
+    let left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+    assert_eq!(left, ["x-sum"]);
 }

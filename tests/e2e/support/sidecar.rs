@@ -53,15 +53,7 @@ impl Sidecar {
             env.iter()
                 .map(|(name, value)| ((*name).into(), (*value).into())),
         );
-        let read = |path: &Path| std::fs::read_to_string(path);
-        let sources = Sources {
-            flags: Flags::default(),
-            env: variables,
-            read: &read,
-        };
-        let config = Config::load(&sources)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .config;
+        let config = load(variables);
         let app = App::build(&config).await.unwrap();
         let (addr, admin) = (app.client_addr().unwrap(), app.admin_addr().unwrap());
         let files = app.tls_files();
@@ -174,4 +166,17 @@ impl Sidecar {
         }
         panic!("never ready");
     }
+}
+
+/// The configuration of these variables and of the files that they name.
+fn load(env: BTreeMap<String, String>) -> Config {
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let sources = Sources {
+        flags: Flags::default(),
+        env,
+        read: &read,
+    };
+    Config::load(&sources)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .config
 }
