@@ -16,6 +16,7 @@
 mod support;
 
 mod answers;
+mod mutants;
 mod origin;
 mod requests;
 mod script;
