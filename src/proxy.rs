@@ -21,6 +21,7 @@ pub mod respond;
 pub mod route;
 pub mod screen;
 pub mod shared;
+pub mod tunnel;
 pub mod upstream;
 
 mod build;
@@ -46,6 +47,7 @@ use self::metrics::{Gauges, RequestOutcome};
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
+use self::tunnel::Tunnels;
 use self::upstream::Upstream;
 
 pub use self::build::{BuildError, Surroundings};
@@ -173,9 +175,14 @@ impl Proxy {
         self.upstreams.iter().any(|it| it.has_tls_files())
     }
 
-    /// How many requests have no end yet.
+    /// How many requests and tunnels have no end yet.
     pub fn in_flight(&self) -> i64 {
-        self.gauges.in_flight.get()
+        self.gauges.in_flight.get() + self.gauges.tunnels.get()
+    }
+
+    /// The connections that left HTTP.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.shared.tunnels
     }
 
     /// Tells the operator once a minute what happened, if it did. Never returns.

@@ -13,6 +13,7 @@ use super::notice::Notices;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
+use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
@@ -84,6 +85,7 @@ impl Proxy {
         let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
         families.gauges.replay_limit_bytes.set(limit);
         let memory = Memory::new(params.replay);
+        let tunnels = Tunnels::new(families.gauges.tunnels.clone());
         Ok(Arc::new(Self {
             table: Table::new(params.routes.iter().zip(lanes.iter().cloned()).collect()),
             default: Arc::clone(default),
@@ -91,7 +93,7 @@ impl Proxy {
             buckets,
             doors,
             upstreams,
-            shared: Shared::new(params, &around, memory),
+            shared: Shared::new(params, &around, memory, tunnels),
             told: around.told,
             gauges: families.gauges,
         }))

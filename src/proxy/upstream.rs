@@ -16,10 +16,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use prometheus::IntGauge;
 
 use self::connect::{Connector, Tls};
@@ -30,6 +32,7 @@ use crate::tls::{Expiry, Reloaded};
 
 pub use self::connect::TlsError;
 pub use self::mark::Tally;
+pub use self::pool::Held;
 pub use crate::tls::ClientParams as TlsParams;
 
 /// Where requests go, and over which connections.
@@ -95,6 +98,13 @@ pub struct Upstream {
 pub struct AnswerBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    switched: Option<Switched>,
+}
+
+/// The upstream's end of a connection that leaves HTTP. It keeps its place among `connections.max`.
+pub struct Switched {
+    upgrade: OnUpgrade,
+    place: Held,
 }
 
 impl Upstream {
@@ -162,11 +172,15 @@ impl Upstream {
         tally: &Tally,
         connect: Duration,
     ) -> Result<Response<AnswerBody>, Fault> {
+        let asks = request.headers().contains_key(UPGRADE);
         loop {
             let mut lease = self.pool.lease(trust, connect).await?;
             lease.expect(tally.mark());
             let mut error = match lease.sender().try_send_request(request).await {
-                // Its end of the connection speaks something else now, which nobody asked for: `Upgrade` does not go up.
+                Ok(response) if asks && response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Ok(switched(response, lease));
+                }
+                // Its end of the connection speaks something else now, which nobody asked for.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Fault {
                         kind: FaultKind::Unreadable,
@@ -191,6 +205,16 @@ impl Upstream {
     }
 }
 
+fn switched(mut response: Response<Incoming>, lease: Lease) -> Response<AnswerBody> {
+    let upgrade = hyper::upgrade::on(&mut response);
+    let place = lease.hold();
+    response.map(|incoming| AnswerBody {
+        incoming,
+        lease: None,
+        switched: Some(Switched { upgrade, place }),
+    })
+}
+
 fn kind(error: &hyper::Error) -> FaultKind {
     tracing::debug!(
         error = error as &dyn std::error::Error,
@@ -210,9 +234,15 @@ impl AnswerBody {
         let mut body = Self {
             incoming,
             lease: Some(lease),
+            switched: None,
         };
         body.finish_at_end();
         body
+    }
+
+    /// The connection, if it leaves HTTP.
+    pub fn take_switched(&mut self) -> Option<Switched> {
+        self.switched.take()
     }
 
     fn finish_at_end(&mut self) {
@@ -221,6 +251,13 @@ impl AnswerBody {
         {
             lease.give_back();
         }
+    }
+}
+
+impl Switched {
+    /// The connection once it has left HTTP, and its place, which is given back with what is returned.
+    pub fn into_parts(self) -> (OnUpgrade, Held) {
+        (self.upgrade, self.place)
     }
 }
 

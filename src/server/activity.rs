@@ -28,6 +28,8 @@ struct State {
     head_since: Option<Instant>,
     /// When the connection was made, or its last answer ended.
     idle_since: Instant,
+    /// Whether the connection leaves HTTP, or has.
+    is_tunnel: bool,
     /// HTTP/2 sends bytes of its own while idle, so there no byte begins a head.
     is_http2: bool,
 }
@@ -43,6 +45,7 @@ impl Activity {
             owes_answer: false,
             head_since: None,
             idle_since: clock::now(),
+            is_tunnel: false,
             is_http2: false,
         }))
     }
@@ -91,7 +94,13 @@ impl Activity {
 
     /// Whether any byte of an answer to a request may still have to be written.
     pub(super) fn owes_answer(&self) -> bool {
-        self.lock().owes_answer
+        let state = self.lock();
+        state.owes_answer || state.is_tunnel
+    }
+
+    /// The connection leaves HTTP: whatever is written from now on is nobody's refusal.
+    pub(super) fn leaves_http(&self) {
+        self.lock().is_tunnel = true;
     }
 
     /// Everything written so far has gone out.

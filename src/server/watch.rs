@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
@@ -111,8 +111,13 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let flight = self.activity.request_came(request.version());
         let answered = self.service.call(request);
+        let activity = Arc::clone(&self.activity);
         Box::pin(async move {
-            Ok(answered.await?.map(|body| InFlight {
+            let response = answered.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.leaves_http();
+            }
+            Ok(response.map(|body| InFlight {
                 body,
                 _request: flight,
             }))
