@@ -216,6 +216,7 @@ impl App {
                 stop.clone(),
             )
         };
+        let _cut_off = proxy.tunnels().end_with();
         readiness.set(true);
         let life = async {
             shutdown.await;
@@ -233,6 +234,7 @@ impl App {
                 );
             }
             stop.cancel();
+            proxy.tunnels().cut_off();
             tokio::time::sleep(CLOSE_MAX).await;
         };
         tokio::select! {

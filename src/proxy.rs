@@ -23,6 +23,7 @@ pub mod route;
 pub mod screen;
 pub mod shared;
 pub mod status;
+pub mod tunnel;
 pub mod upstream;
 
 mod build;
@@ -50,6 +51,7 @@ use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
 use self::status::Status;
+use self::tunnel::Tunnels;
 use self::upstream::Upstream;
 
 pub use self::build::{BuildError, Surroundings};
@@ -191,9 +193,14 @@ impl Proxy {
         self.upstreams.iter().any(|it| it.has_tls_files())
     }
 
-    /// How many requests have no end yet.
+    /// How many requests and tunnels have no end yet.
     pub fn in_flight(&self) -> i64 {
-        self.gauges.in_flight.get()
+        self.gauges.in_flight.get() + self.gauges.tunnels.get()
+    }
+
+    /// The connections that left HTTP.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.shared.tunnels
     }
 
     /// Tells the operator once a minute what happened, if it did. Never returns.

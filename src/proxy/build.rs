@@ -14,6 +14,7 @@ use super::notice::Notices;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
+use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
@@ -87,6 +88,7 @@ impl Proxy {
         let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
         families.gauges.replay_limit_bytes.set(limit);
         let memory = Memory::new(params.replay);
+        let tunnels = Tunnels::new(families.gauges.tunnels.clone());
         Ok(Arc::new(Self {
             table: Table::new(params.routes.iter().zip(lanes.iter().cloned()).collect()),
             default: Arc::clone(default),
@@ -98,7 +100,7 @@ impl Proxy {
                 around.own_port,
                 params.routes.iter().map(|route| &route.upstream),
             ),
-            shared: Shared::new(params, &around, memory),
+            shared: Shared::new(params, &around, memory, tunnels),
             told: around.told,
             gauges: families.gauges,
         }))

@@ -64,10 +64,14 @@ impl Outbound<'_> {
         let mut headers = parts.headers.clone();
         let client_host = client_host(parts);
         let takes_trailers = takes_trailers(&headers);
+        let upgrade = upgrade(parts);
         remove_hop_by_hop(&mut headers);
         if takes_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
-            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            headers.append(CONNECTION, HeaderValue::from_static("te"));
+        }
+        if let Some(protocols) = upgrade {
+            ask_for_upgrade(&mut headers, protocols);
         }
         // Answered by us as soon as the body is wanted, so the upstream is asked nothing (RFC 9110 section 10.1.1).
         headers.remove(EXPECT);
@@ -114,18 +118,46 @@ impl Outbound<'_> {
 /// Whether the client wants trailers: asked of our hop, and asked of the next one since we pass them on (RFC 9110 section
 /// 10.1.4).
 fn takes_trailers(headers: &HeaderMap) -> bool {
-    let codings = headers
-        .get_all(TE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    codings
-        .flat_map(|value| value.split(','))
-        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+    listed(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
-/// Whether the request asks to leave HTTP.
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
+/// The protocols for which the request asks to leave HTTP; `None` if it does not (RFC 9110 section 7.8).
+///
+/// Not `h2c`, which many clients offer with every first request: it is another HTTP, in which nothing would be retried or
+/// even seen, and which RFC 9113 has given up. Such a request is an ordinary one.
+pub fn upgrade(parts: &request::Parts) -> Option<HeaderValue> {
+    let is_asked = parts.version == Version::HTTP_11
+        && listed(&parts.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
+    let protocols: Vec<&str> = listed(&parts.headers, &UPGRADE)
+        .filter(|protocol| {
+            is_asked && !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c")
+        })
+        .collect();
+    if protocols.is_empty() {
+        return None;
+    }
+    HeaderValue::try_from(protocols.join(", ")).ok()
+}
+
+/// The head of a 101, whose hop-by-hop headers say what is spoken from now on.
+pub fn remove_hop_by_hop_of_upgrade(headers: &mut HeaderMap) {
+    let protocol = headers.get(UPGRADE).cloned();
+    remove_hop_by_hop(headers);
+    if let Some(protocol) = protocol {
+        ask_for_upgrade(headers, protocol);
+    }
+}
+
+fn ask_for_upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
+    headers.insert(UPGRADE, protocols);
+    headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
+/// The members of a list that may stand in several fields.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let fields = headers.get_all(name).into_iter();
+    let texts = fields.filter_map(|value| value.to_str().ok());
+    texts.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 /// Whether the client signed the request (SigV4), so that changing its host or path breaks it.

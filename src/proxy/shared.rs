@@ -10,6 +10,7 @@ use super::build::Surroundings;
 use super::headers::{Forwarded, Host, Outbound};
 use super::lane::Lane;
 use super::replay::Memory;
+use super::tunnel::Tunnels;
 use crate::retry::futility::Cells;
 
 /// What all requests share.
@@ -22,6 +23,8 @@ pub struct Shared {
     pub memory: Arc<Memory>,
     /// Whether and when the process ends.
     pub drain: Drain,
+    /// The connections that left HTTP.
+    pub tunnels: Tunnels,
     host: Host,
     forwarded: Forwarded,
     is_secure: bool,
@@ -35,12 +38,18 @@ pub struct Drain(watch::Receiver<Option<Instant>>);
 
 impl Shared {
     /// Nothing learned yet. The generator is seeded by the process's own randomness and drawn from, never cloned.
-    pub fn new(params: &super::Params, around: &Surroundings<'_>, memory: Arc<Memory>) -> Self {
+    pub fn new(
+        params: &super::Params,
+        around: &Surroundings<'_>,
+        memory: Arc<Memory>,
+        tunnels: Tunnels,
+    ) -> Self {
         Self {
             bypass: params.bypass,
             body_idle: around.body_idle,
             memory,
             drain: around.drain.clone(),
+            tunnels,
             is_secure: around.is_secure,
             host: params.host,
             forwarded: params.forwarded,

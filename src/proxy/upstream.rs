@@ -9,6 +9,7 @@ mod connect;
 mod distrust;
 mod mark;
 mod pool;
+mod switched;
 mod wire;
 
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -32,6 +34,8 @@ use crate::tls::{Expiry, Reloaded};
 
 pub use self::connect::TlsError;
 pub use self::mark::Tally;
+pub use self::pool::Held;
+pub use self::switched::Switched;
 pub use crate::tls::ClientParams as TlsParams;
 
 /// Where requests go, and over which connections.
@@ -98,6 +102,7 @@ pub struct AnswerBody {
     incoming: Incoming,
     lease: Option<Lease>,
     keep: Keep,
+    switched: Option<Switched>,
 }
 
 impl Upstream {
@@ -165,12 +170,16 @@ impl Upstream {
         tally: &Tally,
         connect: Duration,
     ) -> Result<Response<AnswerBody>, Fault> {
+        let asks = request.headers().contains_key(UPGRADE);
         loop {
             let mut lease = self.pool.lease(trust, connect).await?;
             lease.expect(tally.mark());
             let method = request.method().clone();
             let mut error = match lease.sender().try_send_request(request).await {
-                // Its end of the connection speaks something else now, which nobody asked for: `Upgrade` does not go up.
+                Ok(response) if asks && response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Ok(switched(response, lease));
+                }
+                // Its end of the connection speaks something else now, which nobody asked for.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Fault {
                         kind: FaultKind::Unreadable,
@@ -200,6 +209,16 @@ impl Upstream {
     }
 }
 
+fn switched(mut response: Response<Incoming>, lease: Lease) -> Response<AnswerBody> {
+    let end = Switched::of(&mut response, lease);
+    response.map(|incoming| AnswerBody {
+        incoming,
+        lease: None,
+        keep: Keep::No,
+        switched: Some(end),
+    })
+}
+
 fn kind(error: &hyper::Error) -> FaultKind {
     tracing::debug!(
         error = error as &dyn std::error::Error,
@@ -220,9 +239,15 @@ impl AnswerBody {
             incoming,
             lease: Some(lease),
             keep,
+            switched: None,
         };
         body.finish_at_end();
         body
+    }
+
+    /// The connection, if it leaves HTTP.
+    pub fn take_switched(&mut self) -> Option<Switched> {
+        self.switched.take()
     }
 
     fn finish_at_end(&mut self) {

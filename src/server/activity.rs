@@ -109,7 +109,8 @@ impl Activity {
 
     /// Whether any byte of an answer to a request may still have to be written.
     pub(super) fn owes_answer(&self) -> bool {
-        self.lock().owes_answer
+        let state = self.lock();
+        state.owes_answer || state.left_http
     }
 
     /// Everything written so far has gone out.
@@ -137,7 +138,7 @@ impl Activity {
         }
     }
 
-    /// From now on the connection carries something else than HTTP.
+    /// From now on the connection carries something else than HTTP: what is written is nobody's refusal, and what is read no request.
     pub(super) fn leaves_http(&self) {
         self.lock().left_http = true;
     }

@@ -85,7 +85,7 @@ impl Connection {
         let watched = Watched::new(transport, Arc::clone(&activity), refused, head_bytes, place);
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
-        let mut connection = pin!(builder.serve_connection(io, service));
+        let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
         let done = tokio::select! {
             done = &mut connection => done,
             why = activity.overdue(&params) => {

@@ -31,4 +31,5 @@ mod streaming;
 mod throttles;
 mod tls;
 mod tls_listen;
+mod upgrades;
 mod uploads;

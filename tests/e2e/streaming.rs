@@ -303,10 +303,8 @@ async fn interim_answers_without_an_end_are_no_answer() {
 
 #[tokio::test]
 async fn an_upstream_that_leaves_http_unasked_gave_no_answer() {
-    let (_sidecar, mut client, mut upstream, _origin) = exchange(
-        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\nContent-Length: 0\r\n\r\n",
-    )
-    .await;
+    let (_sidecar, mut client, mut upstream, _origin) =
+        exchange("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
 
     upstream
         .write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")

@@ -14,7 +14,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::answers::{answer, ok};
-use crate::support::{Authority, Client, Files, Issued, Peer, Reply, Sidecar, Upstream, in_time};
+use crate::support::{
+    Authority, Client, Files, Issued, Origin, Peer, Reply, Sidecar, Upstream, in_time,
+};
 
 const OPEN: &str = "redrive_client_connections";
 const REJECTED: &str = "redrive_rejected_connections_total";
@@ -329,6 +331,45 @@ async fn a_handshake_has_its_place_among_the_connections() {
     let mut client = setting.connect(sidecar.addr).await;
     client.write(GET).await;
     is_good(&client.message().await.head);
+}
+
+#[tokio::test]
+async fn a_tunnel_is_carried_over_tls_and_half_of_it_can_be_closed() {
+    let setting = Setting::new().await;
+    let origin = Origin::new();
+    let files = setting.files.0.display();
+    let toml = format!(
+        "upstream = \"http://{}\"\n[tls.listen]\ncert = \"{files}/cert.pem\"\nkey = \"{files}/key.pem\"\n",
+        origin.addr
+    );
+    let sidecar = Sidecar::configured(&toml, &[]).await;
+    let mut client = setting.connect(sidecar.addr).await;
+    client
+        .write(
+            "GET / HTTP/1.1\r\nHost: sidecar.test\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nfirst",
+        )
+        .await;
+    let mut upstream = origin.accept().await;
+    upstream.head().await;
+    upstream
+        .write(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello",
+        )
+        .await;
+
+    client.head().await;
+    assert_eq!(client.read(5).await, b"hello");
+    tokio::io::AsyncWriteExt::shutdown(&mut client.stream)
+        .await
+        .unwrap();
+    assert_eq!(upstream.rest().await, b"first");
+    upstream.write(b"and last").await;
+    drop(upstream);
+    let mut rest = Vec::new();
+    let end = tokio::io::AsyncReadExt::read_to_end(&mut client.stream, &mut rest).await;
+
+    assert!(end.is_ok(), "{end:?}");
+    assert_eq!(rest, b"and last");
 }
 
 #[tokio::test]

@@ -150,6 +150,53 @@ fn cookies_of_several_fields_become_one() {
 }
 
 #[test]
+fn an_upgrade_is_asked_for_in_both_headers_of_http_1_1_and_goes_up() {
+    let asked = |headers: &[(&str, &str)]| {
+        let mut head = parts("/", headers);
+        let protocols = upgrade(&head).map(|value| value.to_str().unwrap().to_owned());
+        let above = outbound(&upstream()).headers(&head);
+        assert_eq!(
+            above
+                .get("upgrade")
+                .map(|value| value.to_str().unwrap().to_owned()),
+            protocols
+        );
+        let options: Vec<_> = above.get_all("connection").iter().collect();
+        assert_eq!(
+            options.contains(&&HeaderValue::from_static("upgrade")),
+            protocols.is_some()
+        );
+        head.version = Version::HTTP_10;
+        assert_eq!(upgrade(&head), None);
+        protocols
+    };
+
+    assert_eq!(
+        asked(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket")
+        ])
+        .as_deref(),
+        Some("websocket")
+    );
+    assert_eq!(
+        asked(&[
+            ("connection", "upgrade, te"),
+            ("te", "trailers"),
+            ("upgrade", "H2C, a/1,, b")
+        ])
+        .as_deref(),
+        Some("a/1, b")
+    );
+    assert_eq!(asked(&[("upgrade", "websocket")]), None);
+    assert_eq!(asked(&[("connection", "upgrade")]), None);
+    assert_eq!(
+        asked(&[("connection", "upgrade"), ("upgrade", "h2c")]),
+        None
+    );
+}
+
+#[test]
 fn a_request_that_the_client_signed_is_known() {
     assert!(is_signed(&parts(
         "/",

@@ -51,6 +51,12 @@ pub(super) struct Lease {
     pub(super) reused: bool,
 }
 
+/// The place of a connection that left HTTP.
+pub struct Held {
+    _open: Open,
+    _lease: Lease,
+}
+
 struct Idle {
     connection: Connection,
     since: Instant,
@@ -125,6 +131,14 @@ impl Lease {
     /// hyper's end of the connection.
     pub(super) fn sender(&mut self) -> &mut SendRequest<RequestBody> {
         &mut self.connection.sender
+    }
+
+    /// The connection leaves HTTP and keeps its place, until what is returned is dropped. Its driver ends meanwhile.
+    pub(super) fn hold(self) -> Held {
+        Held {
+            _open: Open::new(self.pool.open.clone()),
+            _lease: self,
+        }
     }
 
     /// The answer ended well: the connection may carry another request once the protocol agrees.
@@ -213,7 +227,7 @@ impl Inner {
         let open = Open::new(self.open.clone());
         let driver = self.tasks.spawn(async move {
             let _open = open;
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "upstream connection ended"
