@@ -25,6 +25,7 @@ mod hints;
 mod metrics;
 mod pacing;
 mod policy;
+mod reasons;
 mod requests;
 mod safety;
 mod streaming;
