@@ -15,6 +15,7 @@ mod budget;
 mod cancel;
 mod clients;
 mod connections;
+mod dashboards;
 mod deadlines;
 mod drain;
 mod futility;
