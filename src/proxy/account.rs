@@ -29,7 +29,7 @@ use crate::retry::classify::{Class, Classified, Ran};
 pub enum Told {
     /// Every one.
     All,
-    /// Those that were retried, delayed, given up or refused.
+    /// Those that were retried, delayed, given up, refused, or answered by redrive itself.
     Retried,
     /// None.
     None,
@@ -219,14 +219,12 @@ impl Account {
             Told::All => true,
             Told::None => false,
             Told::Retried => {
-                let refused = matches!(
-                    self.outcome,
-                    Some(RequestOutcome::Shed | RequestOutcome::Rejected)
-                );
+                // Whatever redrive answers itself is an error that the upstream's own log does not have.
+                let is_ours = self.error.is_some();
                 self.history.made() > 1
                     || !self.waited.is_zero()
                     || self.reason.is_some()
-                    || refused
+                    || is_ours
             }
         }
     }

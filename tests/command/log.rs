@@ -1,7 +1,9 @@
 //! What the log says of requests, in which form, and that nobody waits for whoever reads it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -70,6 +72,40 @@ fn a_retried_request_is_one_event_with_all_of_its_attempts_and_a_plain_one_is_no
     );
 }
 
+/// The names in the first column of the README's table.
+fn documented() -> BTreeSet<String> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let table = readme
+        .split("\n| field of the log | meaning |\n|---|---|\n")
+        .nth(1)
+        .unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let names = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_field_of_a_request_is_in_the_readme_and_there_are_no_others() {
+    let once = [("REDRIVE_RETRY__MAX_ATTEMPTS__THROTTLED", "1")];
+    let (running, client, _) = proxy(throttling_once(), &once);
+
+    get(&client, "/"); // throttled, and stopped
+    get(&client, "http://elsewhere.test/"); // refused
+    let told = requests(&log_of(running));
+
+    assert_eq!(told.len(), 2, "{told:?}");
+    let mut fields = BTreeSet::new();
+    for event in &told {
+        fields.extend(event.as_object().unwrap().keys().cloned());
+        for attempt in event["attempts"].as_array().unwrap() {
+            let keys = attempt.as_object().unwrap().keys();
+            fields.extend(keys.map(|key| format!("attempts[].{key}")));
+        }
+    }
+    assert_eq!(fields, documented());
+}
+
 #[test]
 fn which_requests_are_told_is_the_operators_to_say() {
     for (told, expected) in [("all", 2), ("retried", 1), ("none", 0)] {
@@ -101,6 +137,39 @@ fn a_request_that_is_refused_is_told_with_the_word_and_the_sentence_that_its_cli
         "{answer}"
     );
     assert_eq!(told[0]["attempts"], json!([]));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_not_repeated() {
+    let (running, client, _) = proxy(throttling_once(), &[]);
+
+    let answer = get_with(&client, "/", "hidden without a colon\r\n");
+    let log = log_of(running);
+    let told = requests(&log);
+
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert_eq!(told.len(), 1, "{log:?}");
+    assert_eq!(told[0]["outcome"], "rejected");
+    assert_eq!(told[0]["method"], Value::Null);
+    assert!(!log.concat().contains("hidden"), "{log:?}");
+}
+
+#[test]
+fn an_answer_of_redrives_own_is_told_also_where_nothing_would_have_been_retried() {
+    let unused = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (running, client, _) = proxy(unused, &[("REDRIVE_RETRY__ON", "throttled")]);
+
+    let answer = get(&client, "/");
+    let told = requests(&log_of(running));
+
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["error"], "connection_refused");
+    assert_eq!(told[0]["verdict"], "deliver");
+    assert_eq!(told[0]["attempts"][0]["class"], "unsent");
 }
 
 #[test]
