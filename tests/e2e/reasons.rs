@@ -200,7 +200,7 @@ async fn play(case: &Case) -> Signals {
     let (answer, _held) = act(&mut redrive, &upstream, case).await;
     let word = case.reason.as_str();
     let told = |event: &Value| event["message"] == "request" && event["reason"] == word;
-    let log = redrive.event(told).await;
+    let log = redrive.event(word, told).await;
     let label = format!("reason=\"{word}\"");
     redrive.reaches(SKIPPED, &label, 1.0).await;
     Signals {
@@ -339,7 +339,9 @@ async fn a_request_that_nothing_stopped_has_no_reason_anywhere() {
     let mut redrive = Process::before(upstream.addr, "").await;
 
     let answer = Client::get(redrive.addr, "/").await;
-    let told = redrive.event(|event| event["message"] == "request").await;
+    let told = redrive
+        .event("the request", |event| event["message"] == "request")
+        .await;
 
     assert_eq!(answer.explained(), ("2", "-", "yes"));
     assert_eq!(

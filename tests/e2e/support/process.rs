@@ -42,7 +42,10 @@ impl Process {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = event(&mut log, |it| it["message"] == "redrive is ready").await;
+        let ready = event(&mut log, "its readiness", |it| {
+            it["message"] == "redrive is ready"
+        })
+        .await;
         let addr = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
         Self {
             addr: addr("listen"),
@@ -52,9 +55,9 @@ impl Process {
         }
     }
 
-    /// Reads the log on to the next event of this kind.
-    pub(crate) async fn event(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
-        event(&mut self.log, is_it).await
+    /// Reads the log on to the next event of this kind; `what` names it when it does not come.
+    pub(crate) async fn event(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        event(&mut self.log, what, is_it).await
     }
 
     /// The sum over all series of a family that carry this label.
@@ -84,8 +87,12 @@ impl Process {
     }
 }
 
-async fn event(log: &mut Lines<BufReader<ChildStdout>>, is_it: impl Fn(&Value) -> bool) -> Value {
-    in_time("the event in the log", async {
+async fn event(
+    log: &mut Lines<BufReader<ChildStdout>>,
+    what: &str,
+    is_it: impl Fn(&Value) -> bool,
+) -> Value {
+    in_time(&format!("{what} in the log"), async {
         loop {
             let line = log.next_line().await.unwrap().expect("the log goes on");
             let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
