@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -104,6 +105,44 @@ fn every_field_of_a_request_is_in_the_readme_and_there_are_no_others() {
         }
     }
     assert_eq!(fields, documented());
+}
+
+#[test]
+fn every_query_of_the_log_in_the_readme_is_one_that_jq_understands() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        eprintln!("skipped: jq is not installed");
+        return;
+    }
+    let (running, client, _) = proxy(throttling_once(), &[]);
+    get(&client, "/");
+    get(&client, "http://elsewhere.test/");
+    let name = format!("redrive-command-log-{}", std::process::id());
+    let log = std::env::temp_dir().join(name);
+    std::fs::write(&log, log_of(running).join("\n")).unwrap();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let queries: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("jq "))
+        .collect();
+    assert!(queries.len() >= 10, "{queries:?}");
+
+    let mut complaints = Vec::new();
+    for query in queries {
+        // What follows the file's name counts and sorts; whether it finds anything is not the question.
+        let (jq, _) = query.split_once("' log").unwrap();
+        let jq = format!("{jq}' {}", log.display());
+        let output = Command::new("sh").args(["-c", &jq]).output().unwrap();
+        if !output.status.success() {
+            complaints.push(format!(
+                "{query}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ));
+        }
+    }
+
+    std::fs::remove_file(&log).unwrap();
+    assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 #[test]

@@ -197,7 +197,7 @@ async fn play(case: &Case) -> Signals {
     })
     .await;
     let mut redrive = Process::before(upstream.addr, case.toml).await;
-    let (answer, _held) = act(&mut redrive, &upstream, case).await;
+    let (answer, _held) = act(&redrive, &upstream, case).await;
     let word = case.reason.as_str();
     let told = |event: &Value| event["message"] == "request" && event["reason"] == word;
     let log = redrive.event(word, told).await;
@@ -212,7 +212,7 @@ async fn play(case: &Case) -> Signals {
 
 /// The answer, if there is one; and the request that is held meanwhile, if one is.
 async fn act(
-    redrive: &mut Process,
+    redrive: &Process,
     upstream: &Upstream,
     case: &Case,
 ) -> (Option<Answer>, Option<Client>) {
