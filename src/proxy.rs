@@ -30,7 +30,6 @@ mod build;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
@@ -150,10 +149,19 @@ impl Proxy {
         response
     }
 
-    /// Counts a request that nobody could read; it has no route.
+    /// Counts and tells a request that nobody could read; it has no route.
     pub fn count_unreadable(&self) {
-        let metrics = &self.default.metrics;
-        metrics.requests(RequestOutcome::Rejected).inc();
+        let outcome = RequestOutcome::Rejected;
+        self.default.metrics.requests(outcome).inc();
+        if self.told != Told::None {
+            tracing::info!(
+                route = self.default.name,
+                outcome = outcome.as_str(),
+                error = error::UNREADABLE,
+                detail = "the request cannot be read",
+                "request"
+            );
+        }
     }
 
     /// Brings the gauges that are only looked at up to date, and tells what they show.
@@ -205,14 +213,7 @@ impl Proxy {
 
     /// Tells the operator once a minute what happened, if it did. Never returns.
     pub async fn tell_notices(&self) {
-        loop {
-            tokio::time::sleep(NOTICE_EVERY).await;
-            self.lanes
-                .iter()
-                .for_each(|lane| lane.notices.tell(&lane.name));
-        }
+        let lanes = self.lanes.iter();
+        notice::tell_each_minute(lanes.map(|lane| (lane.name.as_str(), &lane.notices))).await;
     }
 }
-
-/// Often enough to be seen during an incident, seldom enough not to be one.
-const NOTICE_EVERY: Duration = Duration::from_secs(60);
