@@ -1,12 +1,16 @@
 //! One attempt on the wire. hyper's errors become a [`Fault`] here, once, and nobody else sees them.
 //!
 //! The seam between the retry loop and the connections: the loop hands over a request and a [`Tally`], and gets an answer
-//! or a fault that says whether anything was sent. Dropping either closes the connection that it came on, so a client
-//! that leaves stops the upstream's work, too.
+//! or a fault that says whether anything was sent. Dropping either closes the connection that it came on, or resets its
+//! stream where that carries other requests, too: a client that leaves stops the upstream's work.
 
 mod connect;
+mod http1;
+mod http2;
+mod lease;
 mod mark;
 mod pool;
+mod streams;
 mod wire;
 
 use std::path::PathBuf;
@@ -22,7 +26,8 @@ use hyper::body::Incoming;
 use prometheus::IntGauge;
 
 use self::connect::Connector;
-use self::pool::{Lease, Pool};
+use self::lease::{Lease, Unanswered};
+use self::pool::Pool;
 use super::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 
@@ -159,7 +164,7 @@ impl Upstream {
         loop {
             let mut lease = self.pool.lease(trust, connect).await?;
             lease.expect(tally.mark());
-            let mut error = match lease.sender().try_send_request(request).await {
+            let unanswered = match lease.send(request).await {
                 // Its end of the connection speaks something else now, which nobody asked for: `Upgrade` does not go up.
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(Fault {
@@ -170,15 +175,19 @@ impl Upstream {
                 Ok(response) => {
                     return Ok(response.map(|incoming| AnswerBody::new(incoming, lease)));
                 }
-                Err(error) => error,
+                Err(unanswered) => unanswered,
             };
-            match error.take_message() {
-                Some(unsent) if lease.reused && tally.sent() == Sent::Nothing => request = unsent,
+            let Unanswered { error, untouched } = unanswered;
+            // On a shared connection a byte may have been somebody else's, and hyper alone knows.
+            let sent = match (&untouched, &lease) {
+                (Some(_), Lease::Stream(_)) => Sent::Nothing,
+                _ => tally.sent(),
+            };
+            match untouched {
+                Some(unsent) if lease.is_reused() && sent == Sent::Nothing => request = unsent,
                 _ => {
-                    return Err(Fault {
-                        kind: kind(error.error()),
-                        sent: tally.sent(),
-                    });
+                    let kind = kind(&error);
+                    return Err(Fault { kind, sent });
                 }
             }
         }
@@ -190,7 +199,9 @@ fn kind(error: &hyper::Error) -> FaultKind {
         error = error as &dyn std::error::Error,
         "attempt got no answer"
     );
-    if error.is_parse() {
+    if http2::is_refused(error) {
+        FaultKind::StreamRefused
+    } else if error.is_parse() {
         FaultKind::Unreadable
     } else {
         FaultKind::Closed

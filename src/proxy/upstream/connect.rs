@@ -85,6 +85,11 @@ impl Connector {
         Ok(Self { uri, tcp, tls })
     }
 
+    /// Whether an upstream has a say in which protocol is spoken.
+    pub(super) fn negotiates(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// A new connection, or what prevented it, within `limit`. Nothing of any request was sent either way.
     pub(super) async fn connect(&self, limit: Duration) -> Result<(SharedTcp, Transport), Fault> {
         tokio::time::timeout(limit, self.dial())
@@ -168,7 +173,7 @@ fn tls(params: &Params) -> Result<(TlsConnector, ServerName<'static>), TlsError>
         }
         _ => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = server_name
         .clone()
         .unwrap_or_else(|| params.authority.host().trim_matches(['[', ']']).to_owned());

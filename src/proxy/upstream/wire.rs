@@ -1,28 +1,44 @@
 //! The bytes of one connection to the upstream, and who handed it the first one.
 //!
 //! Whether a byte was written decides whether a failed request may be sent again, and hyper does not tell. So the stream
-//! under hyper keeps a [`Ledger`]: which attempt the next byte is the first of.
+//! under hyper keeps a [`Ledger`]: which attempts the next byte may be the first of.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_rustls::client::TlsStream;
 
 use super::mark::Mark;
 use crate::tcp::SharedTcp;
 
-/// Whose first byte the next one written is.
+/// Whose first byte the next one written may be.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<Option<Arc<Mark>>>);
+pub(super) struct Ledger {
+    marks: Mutex<Vec<Arc<Mark>>>,
+    heard: AtomicBool,
+    conversed: Notify,
+}
 
 /// A connection's stream, plain or TLS, whose writes are entered in a [`Ledger`].
 #[derive(Debug)]
 pub(super) struct Wire {
     transport: Transport,
     ledger: Arc<Ledger>,
+    _held: Held,
+}
+
+/// What an open connection holds for as long as its socket lives: a unit of the gauge and, where it is not with the request
+/// that uses the connection, a place among `connections.max`.
+#[derive(Debug)]
+pub(super) struct Held {
+    open: IntGauge,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What carries the bytes.
@@ -35,26 +51,64 @@ pub(super) enum Transport {
 }
 
 impl Ledger {
-    /// From now on the next byte written is the first of this attempt.
+    /// From now on the next byte written may be the first of this attempt.
     pub(super) fn expect(&self, mark: Arc<Mark>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.push(mark);
+    }
+
+    /// Told whenever something is written after the peer was heard: an HTTP/2 connection has then taken note of the peer's
+    /// SETTINGS, if it heard any, since it acknowledges them.
+    pub(super) fn conversed(&self) -> &Notify {
+        &self.conversed
     }
 
     fn enter(&self, bytes: usize) {
         if bytes == 0 {
             return;
         }
-        let mark = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mark) = mark {
+        let marks = std::mem::take(&mut *self.marks.lock().unwrap_or_else(PoisonError::into_inner));
+        for mark in marks {
             mark.first_byte();
+        }
+        if self.heard.swap(false, Ordering::Relaxed) {
+            self.conversed.notify_one();
+        }
+    }
+}
+
+impl Held {
+    /// Counts a connection as open, with the slot that it occupies itself.
+    pub(super) fn new(open: IntGauge, slot: Option<OwnedSemaphorePermit>) -> Self {
+        open.inc();
+        Self { open, _slot: slot }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+impl Transport {
+    /// Whether the peer chose HTTP/2 (ALPN).
+    pub(super) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 }
 
 impl Wire {
     /// A stream whose writes are entered in `ledger`.
-    pub(super) fn new(transport: Transport, ledger: Arc<Ledger>) -> Self {
-        Self { transport, ledger }
+    pub(super) fn new(transport: Transport, ledger: Arc<Ledger>, held: Held) -> Self {
+        Self {
+            transport,
+            ledger,
+            _held: held,
+        }
     }
 }
 
@@ -64,10 +118,15 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.transport {
+        let before = buf.filled().len();
+        ready!(match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        })?;
+        if buf.filled().len() > before {
+            self.ledger.heard.store(true, Ordering::Relaxed);
         }
+        Poll::Ready(Ok(()))
     }
 }
 
