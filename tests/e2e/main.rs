@@ -8,6 +8,8 @@
 )]
 
 mod answers;
+#[path = "../h2/frames.rs"]
+mod frames;
 mod support;
 
 mod admin;
@@ -18,6 +20,7 @@ mod deadlines;
 mod drain;
 mod futility;
 mod giving_up;
+mod h2_upstream;
 mod h2c;
 mod headers;
 mod hints;

@@ -1,0 +1,630 @@
+//! HTTP/2 to the upstream: what is shared, what is refused, what is cut, and what of that may be sent again.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, Request, Response};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Barrier, Mutex, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::answers::answer;
+use crate::frames::{self, Frame};
+use crate::support::{Answer, Client, Peer, Sidecar, in_time};
+
+const ATTEMPTS: &str = "redrive_attempts_total";
+
+/// A port with a certificate, and the file that makes redrive trust it.
+struct Door {
+    listener: TcpListener,
+    addr: SocketAddr,
+    acceptor: TlsAcceptor,
+    ca_file: std::path::PathBuf,
+}
+
+impl Door {
+    async fn new(protocols: &[&[u8]]) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("redrive-e2e-h2-{}-{number}.pem", std::process::id());
+        let ca_file = std::env::temp_dir().join(name);
+        std::fs::write(&ca_file, made.cert.pem()).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self {
+            addr: listener.local_addr().unwrap(),
+            listener,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            ca_file,
+        }
+    }
+
+    async fn accept(&self) -> TlsStream<TcpStream> {
+        in_time("a connection", async {
+            let (stream, _) = self.listener.accept().await.unwrap();
+            self.acceptor.accept(stream).await.unwrap()
+        })
+        .await
+    }
+
+    /// The same, as bytes: the client's preface is read and ours sent.
+    async fn accept_raw(&self, settings: &[(u16, u32)]) -> Peer<TlsStream<TcpStream>> {
+        let mut peer = Peer {
+            stream: self.accept().await,
+        };
+        assert_eq!(peer.read(frames::PREFACE.len()).await, frames::PREFACE);
+        peer.write(Frame::settings(settings).bytes()).await;
+        peer
+    }
+
+    async fn sidecar(&self, toml: &str) -> Sidecar {
+        let ca = self.ca_file.to_str().unwrap();
+        let port = self.addr.port();
+        let toml = format!(
+            "upstream = \"https://127.0.0.1:{port}\"\n{toml}\n[tls.upstream]\nca_file = \"{ca}\"\n"
+        );
+        Sidecar::configured(&toml, &[]).await
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _gone_already = std::fs::remove_file(&self.ca_file);
+    }
+}
+
+/// The next frame of this kind.
+async fn next(peer: &mut Peer<TlsStream<TcpStream>>, kind: u8) -> Frame {
+    in_time("a frame", async {
+        loop {
+            let frame = frames::read(&mut peer.stream)
+                .await
+                .expect("a frame before the end");
+            if frame.kind == kind {
+                return frame;
+            }
+        }
+    })
+    .await
+}
+
+/// A request as an HTTP/2 origin sees it.
+struct Call {
+    index: usize,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+}
+
+type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// An HTTP/2 origin; every request goes to the script.
+struct Origin {
+    door: Arc<Door>,
+    connections: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Origin {
+    async fn new<F>(streams: u32, script: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let door = Arc::new(Door::new(&[b"h2", b"http/1.1"]).await);
+        let (connections, calls) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let script: Arc<dyn Fn(Call) -> Handling + Send + Sync> =
+            Arc::new(move |call| Box::pin(script(call)));
+        let mut tasks = JoinSet::new();
+        let (listening, accepted, called) = (
+            Arc::clone(&door),
+            Arc::clone(&connections),
+            Arc::clone(&calls),
+        );
+        tasks.spawn(async move {
+            let mut served = JoinSet::new();
+            while let Ok((stream, _)) = listening.listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
+                let (listening, script, called) = (
+                    Arc::clone(&listening),
+                    Arc::clone(&script),
+                    Arc::clone(&called),
+                );
+                served.spawn(async move {
+                    let stream = listening.acceptor.accept(stream).await.unwrap();
+                    let mut builder = h2::server::Builder::new();
+                    let mut connection = builder
+                        .max_concurrent_streams(streams)
+                        .handshake(stream)
+                        .await
+                        .unwrap();
+                    let mut handling = JoinSet::new();
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        let index = called.fetch_add(1, Ordering::SeqCst);
+                        handling.spawn(script(Call {
+                            index,
+                            request,
+                            respond,
+                        }));
+                    }
+                });
+            }
+        });
+        Self {
+            door,
+            connections,
+            calls,
+            _tasks: tasks,
+        }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+impl Call {
+    /// The whole body, with what it ends in.
+    async fn body(&mut self) -> (Vec<u8>, Option<HeaderMap>) {
+        let body = self.request.body_mut();
+        let mut bytes = Vec::new();
+        while let Some(data) = body.data().await {
+            let Ok(data) = data else { break };
+            bytes.extend_from_slice(&data);
+            let _gone = body.flow_control().release_capacity(data.len());
+        }
+        (bytes, body.trailers().await.ok().flatten())
+    }
+
+    fn answer(&mut self, status: u16, headers: &[(&str, &str)], body: Vec<u8>) {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let response = response.body(()).unwrap();
+        // Whoever asked may be gone.
+        if let Ok(mut stream) = self.respond.send_response(response, false) {
+            let _gone = stream.send_data(body.into(), true);
+        }
+    }
+}
+
+async fn all_get(sidecar: &Sidecar, count: usize) -> Vec<u16> {
+    let mut clients = JoinSet::new();
+    for _ in 0..count {
+        let addr = sidecar.addr;
+        clients.spawn(async move { Client::get(addr, "/").await.status });
+    }
+    in_time("all answers", clients.join_all()).await
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_share_one_connection() {
+    let all_there = Arc::new(Barrier::new(20));
+    let origin = Origin::new(100, move |mut call| {
+        let all_there = Arc::clone(&all_there);
+        async move {
+            all_there.wait().await;
+            call.answer(200, &[], Vec::new());
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+
+    let statuses = all_get(&sidecar, 20).await;
+
+    assert_eq!(statuses, [200; 20]);
+    assert_eq!(origin.connections(), 1);
+    let open = "redrive_upstream_connections";
+    assert_eq!(sidecar.total(open, &[]).await, 1.0);
+    assert_eq!(sidecar.total("redrive_retries_total", &[]).await, 0.0);
+}
+
+#[tokio::test]
+async fn streams_that_run_out_are_followed_by_another_connection() {
+    let all_there = Arc::new(Barrier::new(6));
+    let origin = Origin::new(2, move |mut call| {
+        let all_there = Arc::clone(&all_there);
+        async move {
+            all_there.wait().await;
+            call.answer(200, &[], Vec::new());
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+
+    let statuses = all_get(&sidecar, 6).await;
+
+    assert_eq!(statuses, [200; 6]);
+    assert_eq!(origin.connections(), 3);
+    assert_eq!(sidecar.total("redrive_retries_total", &[]).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_stream_where_no_more_connections_are_allowed() {
+    let (busy, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let peak = Arc::clone(&most);
+    let origin = Origin::new(2, move |mut call| {
+        let (busy, peak) = (Arc::clone(&busy), Arc::clone(&peak));
+        async move {
+            peak.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            busy.fetch_sub(1, Ordering::SeqCst);
+            call.answer(200, &[], Vec::new());
+        }
+    })
+    .await;
+    // Switched off, since the pace would let no more go than there are connections.
+    let toml = "bypass = true\n[connections]\nmax = 1\n";
+    let sidecar = origin.door.sidecar(toml).await;
+
+    let statuses = all_get(&sidecar, 12).await;
+
+    assert_eq!(statuses, [200; 12]);
+    assert_eq!(origin.connections(), 1);
+    assert!(most.load(Ordering::SeqCst) <= 2);
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_sent_again_whatever_its_method() {
+    for method in ["GET", "POST"] {
+        let origin = Origin::new(100, |mut call| async move {
+            if call.index == 0 {
+                return call.respond.send_reset(Reason::REFUSED_STREAM);
+            }
+            let (body, _) = call.body().await;
+            call.answer(200, &[], body);
+        })
+        .await;
+        let sidecar = origin.door.sidecar("").await;
+
+        let answer = Client::request(sidecar.addr, method, "/", &[], b"the body").await;
+
+        assert_eq!((answer.status, answer.text().as_str()), (200, "the body"));
+        assert_eq!(answer.header("redrive-attempts"), Some("2"), "{method}");
+        assert_eq!((origin.calls(), origin.connections()), (2, 1));
+        let unsent = sidecar.total(ATTEMPTS, &[r#"class="unsent""#]).await;
+        assert_eq!(unsent, 1.0);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_may_have_run_and_a_post_is_not_sent_again() {
+    for (method, attempts) in [("POST", 1), ("PUT", 2)] {
+        let origin = Origin::new(100, |mut call| async move {
+            call.body().await;
+            if call.index == 0 {
+                call.respond.send_reset(Reason::INTERNAL_ERROR);
+            } else {
+                call.answer(200, &[], Vec::new());
+            }
+        })
+        .await;
+        let sidecar = origin.door.sidecar("").await;
+
+        let answer = Client::request(sidecar.addr, method, "/", &[], b"the body").await;
+
+        assert_eq!(origin.calls(), attempts, "{method}");
+        if method == "POST" {
+            assert_eq!(answer.explained(), ("1", "unsafe", "maybe"));
+            assert_eq!(answer.status, 502);
+        } else {
+            assert_eq!(answer.status, 200);
+        }
+        let broken = sidecar.total(ATTEMPTS, &[r#"class="broken""#]).await;
+        assert_eq!((broken, origin.connections()), (1.0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_above_the_last_of_a_farewell_is_sent_again_elsewhere() {
+    let door = Door::new(&[b"h2"]).await;
+    let sidecar = door.sidecar("").await;
+    let mut client = Client::connect(sidecar.addr).await;
+    client.send("POST", "/", &[], b"the body").await;
+    let mut leaving = door.accept_raw(&[]).await;
+    let unseen = next(&mut leaving, frames::HEADERS).await;
+
+    leaving
+        .write(Frame::goaway(unseen.stream - 1, 0).bytes())
+        .await;
+
+    let mut staying = door.accept_raw(&[]).await;
+    let seen = next(&mut staying, frames::HEADERS).await;
+    assert_eq!(next(&mut staying, frames::DATA).await.payload, b"the body");
+    let answer = Frame::new(frames::HEADERS, 5, seen.stream, [0x88]);
+    staying.write(answer.bytes()).await;
+    let answer = client.answer_to("POST").await;
+    assert_eq!(
+        (answer.status, answer.header("redrive-attempts")),
+        (200, Some("2"))
+    );
+}
+
+#[tokio::test]
+async fn a_farewell_lets_the_streams_in_flight_end_and_takes_no_more() {
+    let door = Door::new(&[b"h2"]).await;
+    let sidecar = door.sidecar("").await;
+    let mut first = Client::connect(sidecar.addr).await;
+    first.send("POST", "/first", &[], b"").await;
+    let mut leaving = door.accept_raw(&[]).await;
+    let early = next(&mut leaving, frames::HEADERS).await;
+    leaving.write(Frame::goaway(early.stream, 0).bytes()).await;
+    let ping = Frame::new(frames::PING, 0, 0, [7; 8]);
+    leaving.write(ping.bytes()).await;
+    // What comes before its answer has been read.
+    while next(&mut leaving, frames::PING).await.payload != [7; 8] {}
+
+    let mut second = Client::connect(sidecar.addr).await;
+    second.send("POST", "/second", &[], b"").await;
+    let mut staying = door.accept_raw(&[]).await;
+    let late = next(&mut staying, frames::HEADERS).await;
+
+    for (peer, stream, client) in [
+        (&mut staying, late.stream, &mut second),
+        (&mut leaving, early.stream, &mut first),
+    ] {
+        peer.write(Frame::new(frames::HEADERS, 5, stream, [0x88]).bytes())
+            .await;
+        let answer = client.answer_to("POST").await;
+        assert_eq!(
+            (answer.status, answer.header("redrive-attempts")),
+            (200, None)
+        );
+    }
+    let open = "redrive_upstream_connections";
+    sidecar.settles(open, &[], 1.0).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_chooses_http_1_is_spoken_to_in_it() {
+    let door = Door::new(&[b"http/1.1"]).await;
+    let sidecar = door.sidecar("").await;
+    let mut clients = JoinSet::new();
+    for _ in 0..3 {
+        let addr = sidecar.addr;
+        clients.spawn(async move { Client::post(addr, "/", b"body").await.status });
+    }
+
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        let mut peer = Peer {
+            stream: door.accept().await,
+        };
+        assert!(peer.message().await.head.starts_with("POST / HTTP/1.1\r\n"));
+        peers.push(peer);
+    }
+    for peer in &mut peers {
+        peer.write(answer("200 OK", &[], "done")).await;
+    }
+
+    assert_eq!(
+        in_time("all answers", clients.join_all()).await,
+        [200, 200, 200]
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_resets_its_own_stream_and_no_other() {
+    let (reset, mut resets) = mpsc::unbounded_channel();
+    let go = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&go);
+    let origin = Origin::new(100, move |mut call| {
+        let (reset, gate) = (reset.clone(), Arc::clone(&gate));
+        async move {
+            if call.request.uri().path() == "/leaves" {
+                let reason = std::future::poll_fn(|cx| call.respond.poll_reset(cx)).await;
+                reset.send(reason.ok()).unwrap();
+            } else {
+                gate.acquire().await.unwrap().forget();
+                call.answer(200, &[], Vec::new());
+            }
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+    let mut stays = Client::connect(sidecar.addr).await;
+    stays.send("POST", "/stays", &[], b"").await;
+    let mut leaves = Client::connect(sidecar.addr).await;
+    leaves.send("POST", "/leaves", &[], b"").await;
+    in_time("both requests", async {
+        while origin.calls() < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    drop(leaves);
+
+    let reason = in_time("a reset", resets.recv()).await.unwrap();
+    assert_eq!(reason, Some(Reason::CANCEL));
+    go.add_permits(1);
+    assert_eq!(stays.answer_to("POST").await.status, 200);
+    assert_eq!(origin.connections(), 1);
+    let cancelled = sidecar.total(ATTEMPTS, &[r#"class="cancelled""#]).await;
+    assert_eq!(cancelled, 1.0);
+}
+
+#[tokio::test]
+async fn large_bodies_pass_both_ways_and_are_repeated_byte_for_byte() {
+    let origin = Origin::new(100, |mut call| async move {
+        let (body, _) = call.body().await;
+        if call.index == 0 {
+            let throttled = [("x-amzn-errortype", "TooManyRequestsException")];
+            let message = br#"{"message":"Too Many Requests"}"#.to_vec();
+            call.answer(429, &throttled, message);
+        } else {
+            call.answer(200, &[], body);
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+    let mut body = vec![0; 5_000_000];
+    fastrand::Rng::with_seed(7).fill(&mut body);
+
+    let answer = Client::post(sidecar.addr, "/", &body).await;
+
+    assert_eq!(
+        (answer.status, answer.header("redrive-attempts")),
+        (200, Some("2"))
+    );
+    assert!(answer.body == body, "the same bytes came back");
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_holds_up_no_other() {
+    let origin = Origin::new(100, |mut call| async move {
+        let size = if call.request.uri().path() == "/unread" {
+            50_000_000
+        } else {
+            100_000
+        };
+        call.answer(200, &[], vec![b'x'; size]);
+        // The stream ends with this call's handle.
+        let _until_read = std::future::poll_fn(|cx| call.respond.poll_reset(cx)).await;
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::connect(sidecar.addr).await;
+        client.send("GET", "/unread", &[], b"").await;
+        client.head().await;
+        unread.push(client);
+    }
+
+    let answer = in_time("an answer", Client::get(sidecar.addr, "/")).await;
+
+    assert_eq!((answer.status, answer.body.len()), (200, 100_000));
+    assert_eq!(origin.connections(), 1);
+}
+
+/// What the origin saw of one request with this configuration.
+async fn seen_with(toml: &str, headers: &[(&str, &str)]) -> (Answer, Request<()>, SocketAddr) {
+    let (see, mut seen) = mpsc::unbounded_channel();
+    let origin = Origin::new(100, move |mut call| {
+        let see = see.clone();
+        async move {
+            let mut request = Request::new(());
+            *request.uri_mut() = call.request.uri().clone();
+            *request.headers_mut() = call.request.headers().clone();
+            see.send(request).unwrap();
+            call.answer(200, &[], Vec::new());
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar(toml).await;
+    let answer = Client::request(sidecar.addr, "GET", "/a?b=c", headers, b"").await;
+    let request = in_time("a request", seen.recv()).await.unwrap();
+    (answer, request, origin.door.addr)
+}
+
+#[tokio::test]
+async fn the_head_is_one_of_http_2_and_says_nothing_about_connections() {
+    let hop_by_hop = [
+        ("Connection", "keep-alive, X-Mine"),
+        ("Keep-Alive", "timeout=5"),
+        ("X-Mine", "1"),
+        ("TE", "trailers, deflate"),
+        ("X-Kept", "1"),
+    ];
+    let (answer, seen, addr) = seen_with("", &hop_by_hop).await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(seen.uri().to_string(), format!("https://{addr}/a?b=c"));
+    for gone in [
+        "host",
+        "connection",
+        "keep-alive",
+        "x-mine",
+        "transfer-encoding",
+    ] {
+        assert!(!seen.headers().contains_key(gone), "{gone}");
+    }
+    assert_eq!(seen.headers()["te"], "trailers");
+    assert_eq!(seen.headers()["x-kept"], "1");
+    assert_eq!(seen.headers()["redrive-attempt"], "1");
+
+    let (_, seen, _) = seen_with("host = \"client\"", &[]).await;
+    assert_eq!(seen.uri().to_string(), "https://sidecar.test/a?b=c");
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let said = Arc::new(Mutex::new(None));
+    let heard = Arc::clone(&said);
+    let origin = Origin::new(100, move |mut call| {
+        let heard = Arc::clone(&heard);
+        async move {
+            let (body, trailers) = call.body().await;
+            *heard.lock().await = trailers;
+            let response = Response::builder().header("trailer", "x-sum");
+            let response = response.body(()).unwrap();
+            let mut stream = call.respond.send_response(response, false).unwrap();
+            stream.send_data(body.into(), false).unwrap();
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-sum", "2".parse().unwrap());
+            stream.send_trailers(trailers).unwrap();
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+    let mut client = Peer::connect(sidecar.addr).await;
+
+    client
+        .write(
+            "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\nTrailer: x-sum\r\n\
+             Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-sum: 1\r\n\r\n",
+        )
+        .await;
+    let answer = client.message().await;
+
+    assert_eq!(answer.body, b"body");
+    assert_eq!(answer.trailers, "x-sum: 2\n");
+    let said = said.lock().await.clone().unwrap();
+    assert_eq!(said["x-sum"], "1");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_too_old_or_unused_is_followed_by_another() {
+    for limit in ["idle = \"200ms\"", "max_age = \"200ms\""] {
+        let door = Door::new(&[b"h2"]).await;
+        let sidecar = door.sidecar(&format!("[connections]\n{limit}\n")).await;
+        let mut client = Client::connect(sidecar.addr).await;
+        client.send("GET", "/", &[], b"").await;
+        let mut peer = door.accept_raw(&[]).await;
+        let seen = next(&mut peer, frames::HEADERS).await;
+        peer.write(Frame::new(frames::HEADERS, 5, seen.stream, [0x88]).bytes())
+            .await;
+        assert_eq!(client.answer_to("GET").await.status, 200);
+
+        let farewell = next(&mut peer, frames::GOAWAY).await;
+
+        assert_eq!(farewell.code(4), 0, "nothing is wrong");
+        peer.rest().await;
+        let open = "redrive_upstream_connections";
+        sidecar.settles(open, &[], 0.0).await;
+    }
+}
