@@ -1,10 +1,12 @@
-//! The operator's side: a second listener with liveness, readiness and metrics. Read-only.
+//! The operator's side: a second listener with liveness, readiness, metrics and the status. Read-only.
 //!
-//! Readiness never speaks of the upstream's health: a throttled upstream is when redrive is needed most.
+//! Readiness never speaks of the upstream's health: a throttled upstream is when redrive is needed most. What shows names of
+//! routes and upstreams is for loopback peers only, unless `admin.pages` opens it: a scraper and an orchestrator come from
+//! elsewhere, a person looks from inside.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,16 +24,18 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::proxy::status::Status;
+
 /// The admin listener's parameters (`[admin]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Params {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Who may see the pages that show configuration.
+    /// Who may see the pages that show routes and upstreams.
     pub pages: Pages,
 }
 
-/// Who may see the pages that show configuration (`admin.pages`).
+/// Who may see the pages that show routes and upstreams (`admin.pages`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pages {
     /// Peers on a loopback address.
@@ -49,7 +53,18 @@ pub struct Admin {
     listener: TcpListener,
     registry: Registry,
     readiness: Readiness,
-    refresh: Arc<dyn Fn() + Send + Sync>,
+    pages: Pages,
+    show: Arc<dyn Fn() -> Status + Send + Sync>,
+}
+
+impl Pages {
+    fn are_open_to(self, peer: IpAddr) -> bool {
+        match self {
+            // A listener on an IPv6 wildcard sees an IPv4 peer as a mapped address.
+            Self::Loopback => peer.to_canonical().is_loopback(),
+            Self::Any => true,
+        }
+    }
 }
 
 impl Readiness {
@@ -64,7 +79,7 @@ impl Readiness {
 }
 
 impl Admin {
-    /// Binds the listener. `refresh` brings gauges up to date before they are read.
+    /// Binds the listener. `show` brings gauges up to date before they are read, and tells the status.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -72,14 +87,15 @@ impl Admin {
         params: &Params,
         registry: Registry,
         readiness: Readiness,
-        refresh: impl Fn() + Send + Sync + 'static,
+        show: impl Fn() -> Status + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(params.listen).await?;
         Ok(Self {
             listener,
             registry,
             readiness,
-            refresh: Arc::new(refresh),
+            pages: params.pages,
+            show: Arc::new(show),
         })
     }
 
@@ -106,10 +122,10 @@ impl Admin {
                     .await
                     .expect("the semaphore is never closed");
                 match admin.listener.accept().await {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         let admin = Arc::clone(&admin);
                         tasks.spawn(end.clone().run_until_cancelled_owned(async move {
-                            admin.serve(stream).await;
+                            admin.serve(stream, peer.ip()).await;
                             drop(slot);
                         }));
                     }
@@ -126,8 +142,8 @@ impl Admin {
         }
     }
 
-    async fn serve(&self, stream: TcpStream) {
-        let service = service_fn(async |request| Ok::<_, Infallible>(self.answer(&request)));
+    async fn serve(&self, stream: TcpStream, peer: IpAddr) {
+        let service = service_fn(async |request| Ok::<_, Infallible>(self.answer(&request, peer)));
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_MAX)
@@ -141,7 +157,7 @@ impl Admin {
         }
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    fn answer<B>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = text(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -160,15 +176,28 @@ impl Admin {
                 "not ready: starting or draining\n",
             ),
             "/metrics" => self.metrics(),
+            "/status" if self.pages.are_open_to(peer) => self.status(),
+            "/status" => text(
+                StatusCode::FORBIDDEN,
+                "for loopback peers only: see admin.pages\n",
+            ),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /livez, /readyz and /metrics\n",
+                "there are /livez, /readyz, /metrics and /status\n",
             ),
         }
     }
 
+    fn status(&self) -> Response<Full<Bytes>> {
+        let page = serde_json::to_vec(&(self.show)()).expect("a status holds words and numbers");
+        let mut response = Response::new(Full::new(Bytes::from(page)));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response
+    }
+
     fn metrics(&self) -> Response<Full<Bytes>> {
-        (self.refresh)();
+        (self.show)();
         let mut page = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
             tracing::warn!(%error, "metrics cannot be written");
@@ -204,3 +233,33 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn pages_are_for_loopback_peers_unless_they_are_for_anyone() {
+        let near = [
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::from([127, 8, 0, 1]),
+            IpAddr::from(Ipv6Addr::LOCALHOST),
+            IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
+        ];
+        let far = [
+            IpAddr::from([10, 0, 0, 1]),
+            IpAddr::from(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped()),
+            IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]),
+        ];
+
+        for peer in near {
+            assert!(Pages::Loopback.are_open_to(peer), "{peer}");
+        }
+        for peer in far {
+            assert!(!Pages::Loopback.are_open_to(peer), "{peer}");
+            assert!(Pages::Any.are_open_to(peer), "{peer}");
+        }
+    }
+}

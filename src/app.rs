@@ -7,35 +7,30 @@
 //! at work. It ends when nothing was in flight for `QUIET`, at the latest after `shutdown.grace`; a second signal ends
 //! it at once.
 
-use std::convert::Infallible;
+mod stack;
+mod tls_files;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderName, Request, Response};
-use http_body::Body;
-use http_body_util::BodyExt;
 use prometheus::{IntGauge, Opts, Registry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceBuilder, service_fn};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
+use self::stack::stack;
+pub use self::tls_files::TlsFiles;
 use crate::admin::{Admin, Readiness};
 use crate::clock;
 use crate::config::Config;
-use crate::proxy::body::{BoxError, ResponseBody};
-use crate::proxy::error::Error as ProxyError;
 use crate::proxy::shared::Drain;
 use crate::proxy::upstream::HeaderCase;
-use crate::proxy::{BuildError, Proxy, Surroundings, respond};
+use crate::proxy::{BuildError, Proxy, Surroundings};
 use crate::server::Server;
 use crate::telemetry;
+use crate::tls::{self, Expiries};
 
 /// redrive, bound and ready to run.
 pub struct App {
@@ -45,6 +40,7 @@ pub struct App {
     readiness: Readiness,
     drain: watch::Sender<Option<Instant>>,
     grace: Duration,
+    files: TlsFiles,
 }
 
 /// Why redrive cannot start.
@@ -64,6 +60,9 @@ pub enum Error {
     /// The path of a request cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// TLS towards clients cannot be set up.
+    #[error("TLS towards clients cannot be set up")]
+    Tls(#[source] Box<tls::Error>),
     /// Metrics are registered twice.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
@@ -90,6 +89,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let _last_words = telemetry::init(config.log).map_err(Error::Log)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
     let app = App::build(&config).await?;
     tracing::info!(
         listen = app.client_addr().map(tracing::field::display),
@@ -98,13 +98,20 @@ pub async fn run(config: Config) -> Result<(), Error> {
         "redrive is ready"
     );
     let shutdown = CancellationToken::new();
+    let files = app.tls_files();
     let mut running = std::pin::pin!(app.run(shutdown.clone().cancelled_owned()));
-    for _ in 0..2 {
+    let mut told_to_end = 0;
+    while told_to_end < 2 {
         tokio::select! {
             () = &mut running => return Ok(()),
+            _ = hangup.recv() => {
+                files.reload().await;
+                continue;
+            }
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        told_to_end += 1;
         shutdown.cancel();
     }
     tracing::warn!("second signal: ending now");
@@ -120,21 +127,19 @@ impl App {
         let registry = Registry::new();
         register_process(&registry)?;
         telemetry::register(&registry)?;
+        let expiries = Expiries::register(&registry)?;
+        let listen_tls = config.server.tls.as_ref();
+        let listen_tls = listen_tls
+            .map(|params| params.read(expiries.place()).map(Arc::new))
+            .transpose()
+            .map_err(|error| Error::Tls(Box::new(error)))?;
         let (ends, drain) = Drain::new();
         let header_case = HeaderCase {
             title: config.server.title_case_headers,
             preserve: config.server.preserve_header_case,
         };
-        let around = Surroundings {
-            registry: &registry,
-            told: config.log.requests,
-            body_idle: config.server.body_idle,
-            header_case,
-            drain,
-        };
-        let proxy = Proxy::build(&config.proxy, around)?;
         let listen = config.server.listen;
-        let server = Server::bind(config.server.clone(), &registry)
+        let server = Server::bind(config.server.clone(), listen_tls.clone(), &registry)
             .await
             .map_err(|source| Error::Listen {
                 key: "listen",
@@ -142,6 +147,19 @@ impl App {
                 source,
             })?;
         let readiness = Readiness::default();
+        let around = Surroundings {
+            registry: &registry,
+            own_port: server
+                .local_addr()
+                .map_or_else(|_| listen.port(), |bound| bound.port()),
+            told: config.log.requests,
+            body_idle: config.server.body_idle,
+            header_case,
+            drain,
+            expiries: &expiries,
+            is_secure: listen_tls.is_some(),
+        };
+        let proxy = Proxy::build(&config.proxy, around)?;
         let shown = Arc::clone(&proxy);
         let admin = Admin::bind(&config.admin, registry, readiness.clone(), move || {
             shown.show()
@@ -155,11 +173,17 @@ impl App {
         Ok(Self {
             server,
             admin,
+            files: TlsFiles::new(listen_tls, &proxy),
             proxy,
             readiness,
             drain: ends,
             grace: config.grace,
         })
+    }
+
+    /// What TLS is read from, to have it read again at once.
+    pub fn tls_files(&self) -> TlsFiles {
+        self.files.clone()
     }
 
     /// Where clients are served.
@@ -181,6 +205,7 @@ impl App {
             readiness,
             drain,
             grace,
+            files,
         } = self;
         let stop = CancellationToken::new();
         let serve = {
@@ -191,6 +216,7 @@ impl App {
                 stop.clone(),
             )
         };
+        let _cut_off = proxy.tunnels().end_with();
         readiness.set(true);
         let life = async {
             shutdown.await;
@@ -208,38 +234,16 @@ impl App {
                 );
             }
             stop.cancel();
+            proxy.tunnels().cut_off();
             tokio::time::sleep(CLOSE_MAX).await;
         };
         tokio::select! {
             () = life => {}
             () = async { tokio::join!(serve, admin.run(CancellationToken::new())); } => {}
             () = proxy.tell_notices() => {}
+            () = files.follow() => {}
         }
     }
-}
-
-/// The layers around the walk: what is not ours to write. A panic is a bug; it costs its own request only.
-fn stack<B>(
-    proxy: Arc<Proxy>,
-    client: IpAddr,
-) -> impl Service<Request<B>, Response = Response<ResponseBody>, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ 'static
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    ServiceBuilder::new()
-        .map_response(|response: Response<_>| response.map(BodyExt::boxed_unsync))
-        .layer(CatchPanicLayer::custom(|_| -> Response<ResponseBody> {
-            respond::problem(&ProxyError::Internal)
-        }))
-        .layer(SetSensitiveRequestHeadersLayer::new(SECRETS))
-        .service(service_fn(move |request: Request<B>| {
-            let proxy = Arc::clone(&proxy);
-            async move { Ok::<_, Infallible>(proxy.serve(request, client).await) }
-        }))
 }
 
 /// Returns once nothing was in flight for `QUIET`.
@@ -264,15 +268,6 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     info.set(1);
     registry.register(Box::new(info))
 }
-
-/// Headers whose values never show in a log.
-const SECRETS: [HeaderName; 5] = [
-    AUTHORIZATION,
-    COOKIE,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-amz-security-token"),
-    HeaderName::from_static("idempotency-key"),
-];
 
 /// A drain ends when nothing was in flight for this long: a client between two calls gets the second one through.
 const QUIET: Duration = Duration::from_secs(1);

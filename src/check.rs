@@ -81,6 +81,7 @@ pub fn run(args: CheckArgs) -> Result<Report, Error> {
         }
         None => {
             let loaded = Config::load(&sources)?;
+            loaded.check_files()?;
             let text = if args.print {
                 print(&loaded.effective)
             } else {

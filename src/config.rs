@@ -21,6 +21,7 @@ mod effective;
 mod env;
 mod fault;
 mod file;
+mod files;
 mod judge;
 mod keys;
 mod kind;
@@ -93,6 +94,8 @@ pub struct Loaded {
     pub effective: Vec<Effective>,
     /// The file that was read, to be watched for changes; `None` where there is none.
     pub file: Option<PathBuf>,
+    /// Where the files of TLS are named.
+    tls_places: files::Places,
 }
 
 impl Config {
@@ -119,6 +122,7 @@ impl Config {
                     warnings,
                     effective: effective::values(&layers),
                     file,
+                    tls_places: files::places(&layers),
                 })
             }
         }

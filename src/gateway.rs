@@ -30,6 +30,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::tcp;
+
 mod bucket;
 mod connection;
 mod door;
@@ -111,7 +113,7 @@ impl Gateway {
             listen: params.listen,
             source,
         };
-        let listener = TcpListener::bind(params.listen).await.map_err(unusable)?;
+        let listener = tcp::listen(params.listen).map_err(unusable)?;
         let local_addr = listener.local_addr().map_err(unusable)?;
         Ok(Self {
             listener,

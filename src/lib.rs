@@ -16,18 +16,19 @@
 //! | 3 | [`proxy`] | the walk, on one screen |
 //! | 2 | [`proxy::screen`], [`proxy::route`], [`proxy::deadline`], [`proxy::admit`], [`proxy::attempt`], [`proxy::replay`], [`proxy::upstream`] and their siblings | its stages |
 //! | 1 | [`retry`], [`pace`] | decisions: what follows an attempt, and how fast an upstream may be asked |
-//! | 0 | [`tcp`], [`retry::classify`], [`retry::hint`], [`retry::backoff`], [`retry::budget`], [`retry::futility`], [`clock`] | what decisions are made of |
+//! | 0 | [`tcp`], [`tls`], [`retry::classify`], [`retry::hint`], [`retry::backoff`], [`retry::budget`], [`retry::futility`], [`clock`] | what decisions are made of |
 //!
 //! # The walk
 //!
 //! A connection is **accepted** in [`server`] and handed, request by request, to [`proxy::Proxy::serve`]. [`proxy::screen`]
-//! refuses what could be read in two ways. [`proxy::route`] finds the upstream and its policy; [`proxy::deadline`] fixes the
+//! refuses what could be read in two ways; of what hyper leaves no trace, [`server`] refuses it below hyper.
+//! [`proxy::route`] finds the upstream and its policy; [`proxy::deadline`] fixes the
 //! moment after which nothing is worth starting. [`proxy::attempt`] then loops: wait for a turn at the door
 //! ([`proxy::admit`]), **send** ([`proxy::upstream`], a fresh copy from [`proxy::replay`], the head made by
 //! [`proxy::headers`]), **look** at the answer as far as its status asks for ([`proxy::peek`]), **classify**
 //! ([`retry::classify`]), **ask** ([`retry::Session::on_outcome`]): deliver, retry after a wait, or stop because of a named
 //! reason. A retry is paid for ([`retry::budget`]) right before it is sent. What comes out is the upstream's own answer, or
-//! a [`proxy::error::Error`] that [`proxy::respond`] turns into one. Whichever way it ends, [`proxy::account`] tells it once,
+//! a [`proxy::error::Error`] that [`proxy::respond`] turns into one; behind a 101 it is a [`proxy::tunnel`]. Whichever way it ends, [`proxy::account`] tells it once,
 //! with the same words in header, log and metric.
 //!
 //! # What is deliberately absent
@@ -51,6 +52,7 @@ pub mod retry;
 
 pub mod clock;
 pub mod tcp;
+pub mod tls;
 
 pub mod admin;
 pub mod telemetry;

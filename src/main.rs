@@ -1,5 +1,6 @@
 //! The process: arguments in, exit code out. Everything else is in the library.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
@@ -42,6 +43,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let loaded =
                 Config::load(&args.sources()).map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
             complain(&check::warnings(&loaded.warnings));
+            loaded
+                .check_files()
+                .map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
             let runtime = runtime()?;
             let ended = runtime.block_on(redrive::app::run(loaded.config));
             // A name is looked up on a thread that cannot be stopped; the end does not wait for a resolver that is silent.
@@ -55,11 +59,20 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Simulate(args) => {
             let loaded =
                 Config::load(&args.sources()).map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
-            say(&simulate::told(&args.params(&loaded), args.json));
-            Ok(())
+            let params = args.params(&loaded);
+            say(&simulate::told(&params, args.json));
+            args.plot.map_or(Ok(()), |file| draw(&file, &params))
         }
         Command::Gateway(args) => Ok(runtime()?.block_on(redrive::gateway::run(args.into()))?),
     }
+}
+
+/// Draws a simulation into a file; the table has been told by then.
+fn draw(file: &Path, params: &simulate::Params) -> Result<(), Failure> {
+    std::fs::write(file, simulate::plot(params)).map_err(|source| Failure {
+        code: EXIT_OTHER,
+        text: format!("cannot write {}: {source}", file.display()),
+    })
 }
 
 fn runtime() -> Result<Runtime, Failure> {

@@ -30,7 +30,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-pub use self::controller::Controller;
+pub use self::controller::{Controller, Snapshot};
 pub use self::fleet::Told;
 pub use self::queue::WaiterId;
 pub use self::turn::{Admission, Attempt, Decision, Feedback, Waiter};

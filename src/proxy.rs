@@ -14,6 +14,7 @@ pub mod error;
 pub mod headers;
 pub mod lane;
 pub mod metrics;
+pub mod names;
 pub mod notice;
 pub mod peek;
 pub mod replay;
@@ -21,6 +22,8 @@ pub mod respond;
 pub mod route;
 pub mod screen;
 pub mod shared;
+pub mod status;
+pub mod tunnel;
 pub mod upstream;
 
 mod build;
@@ -43,9 +46,13 @@ use self::ending::Ending;
 use self::error::Error;
 use self::lane::{Bucket, Lane};
 use self::metrics::{Gauges, RequestOutcome};
+use self::names::Names;
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
+use self::status::Status;
+use self::tunnel::Tunnels;
+use self::upstream::Upstream;
 
 pub use self::build::{BuildError, Surroundings};
 
@@ -71,6 +78,8 @@ pub struct Proxy {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     doors: Vec<Arc<Door>>,
+    upstreams: Vec<Arc<Upstream>>,
+    names: Names,
     shared: Shared,
     told: Told,
     gauges: Gauges,
@@ -106,7 +115,7 @@ impl Proxy {
     /// The walk: screen, route, attempts.
     async fn walk<B>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
         client: IpAddr,
         account: &mut Account,
     ) -> Result<(Response<ResponseBody>, Option<Permit>), Error>
@@ -117,6 +126,7 @@ impl Proxy {
         if screen(&request)? == Screened::Options {
             return Ok((respond::options(), None));
         }
+        self.names.localise(&mut request)?;
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
@@ -146,22 +156,51 @@ impl Proxy {
         metrics.requests(RequestOutcome::Rejected).inc();
     }
 
-    /// Brings the gauges that are only looked at up to date.
-    pub fn show(&self) {
-        self.buckets.iter().for_each(|bucket| bucket.show());
-        self.doors.iter().for_each(|door| door.show());
-        self.gauges
-            .replay_bytes
-            .set(i64::try_from(self.shared.memory.used()).unwrap_or(i64::MAX));
+    /// Brings the gauges that are only looked at up to date, and tells what they show.
+    pub fn show(&self) -> Status {
+        let gauges = &self.gauges;
+        let amount = |amount: usize| i64::try_from(amount).unwrap_or(i64::MAX);
         let futile = self.shared.cells().futile_count(crate::clock::now());
-        self.gauges
-            .futile_cells
-            .set(i64::try_from(futile).unwrap_or(i64::MAX));
+        gauges.futile_cells.set(amount(futile));
+        gauges.replay_bytes.set(amount(self.shared.memory.used()));
+        let windows = self.doors.iter().map(|door| {
+            let (route, seen) = door.show();
+            status::Window::new(route, &seen)
+        });
+        let budgets = self
+            .buckets
+            .iter()
+            .map(|bucket| status::Budget::new(bucket));
+        let routes = self.lanes.iter().map(|lane| status::Route::new(lane));
+        Status::new(
+            self.shared.bypass,
+            gauges,
+            windows.collect(),
+            budgets.collect(),
+            routes.collect(),
+        )
     }
 
-    /// How many requests have no end yet.
+    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes.
+    pub fn reload_tls(&self) {
+        for upstream in &self.upstreams {
+            upstream.reload();
+        }
+    }
+
+    /// Whether there is any such file.
+    pub fn has_tls_files(&self) -> bool {
+        self.upstreams.iter().any(|it| it.has_tls_files())
+    }
+
+    /// How many requests and tunnels have no end yet.
     pub fn in_flight(&self) -> i64 {
-        self.gauges.in_flight.get()
+        self.gauges.in_flight.get() + self.gauges.tunnels.get()
+    }
+
+    /// The connections that left HTTP.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.shared.tunnels
     }
 
     /// Tells the operator once a minute what happened, if it did. Never returns.

@@ -3,13 +3,19 @@
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
-//! clients that hang up. What is no request at all is refused by hyper, in the words of `server/refusal.rs`.
+//! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
+//! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
+//!
+//! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
-//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on.
+//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
 
 mod activity;
+mod connection;
+mod framing;
 mod refusal;
+mod secure;
 mod watch;
 
 use std::convert::Infallible;
@@ -23,19 +29,19 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge, Registry};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use self::activity::Activity;
-use self::watch::{Counted, Watched};
-use crate::tcp::SharedTcp;
+use self::connection::{Connection, Place};
+use crate::tcp;
+use crate::tls::{Reloading, ServerParams};
 
 /// What clients may do (`listen`, `[client]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +54,7 @@ pub struct Params {
     pub header_timeout: Duration,
     /// The longest that a connection may be idle between requests.
     pub idle: Duration,
-    /// The longest pause inside a body.
+    /// The longest pause inside a body, and the longest that a client may take nothing of its answer.
     pub body_idle: Duration,
     /// The most bytes of a request's head; more is answered 431.
     pub header_bytes: usize,
@@ -58,14 +64,20 @@ pub struct Params {
     pub title_case_headers: bool,
     /// Whether header names keep the case that they came in.
     pub preserve_header_case: bool,
+    /// TLS, where clients are to speak it.
+    pub tls: Option<ServerParams>,
 }
 
 /// A bound listener, not accepting yet.
 pub struct Server {
     listener: TcpListener,
     params: Params,
+    tls: Option<Tls>,
     metrics: Metrics,
 }
+
+/// What handshakes are made with; read again when its files change.
+pub type Tls = Arc<Reloading<ServerConfig>>;
 
 /// What the listener counts.
 #[derive(Clone)]
@@ -78,16 +90,17 @@ struct Metrics {
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Server {
-    /// Binds the listener.
+    /// Binds the listener; with `tls` clients speak TLS.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub async fn bind(params: Params, registry: &Registry) -> io::Result<Self> {
-        let listener = TcpListener::bind(params.listen).await?;
+    pub async fn bind(params: Params, tls: Option<Tls>, registry: &Registry) -> io::Result<Self> {
+        let listener = tcp::listen(params.listen)?;
         let metrics = Metrics::register(registry).map_err(io::Error::other)?;
         Ok(Self {
             listener,
             params,
+            tls,
             metrics,
         })
     }
@@ -140,17 +153,21 @@ impl Server {
             };
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
                 self.metrics.rejected.inc();
-                tasks.spawn(refusal::turn_away(stream));
+                // Over TLS there is nothing to say before a handshake, which is just what there is no room for.
+                if self.tls.is_none() {
+                    tasks.spawn(refusal::turn_away(stream));
+                }
                 continue;
             };
             let connection = Connection {
                 stream,
-                slot,
+                place: Place::new(slot, &self.metrics.open),
                 params: self.params.clone(),
+                tls: self.tls.clone(),
                 builder: Arc::clone(&builder),
                 refused: Arc::clone(&refused),
                 stop: stop.clone(),
-                open: self.metrics.open.clone(),
+                rejected: self.metrics.rejected.clone(),
             };
             let serve = connection.serve(make(peer.ip()));
             tasks.spawn(end.clone().run_until_cancelled_owned(serve));
@@ -161,86 +178,12 @@ impl Server {
     }
 }
 
-/// One accepted connection.
-struct Connection {
-    stream: TcpStream,
-    slot: OwnedSemaphorePermit,
-    params: Params,
-    builder: Arc<auto::Builder<TokioExecutor>>,
-    refused: Arc<dyn Fn() + Send + Sync>,
-    stop: CancellationToken,
-    open: IntGauge,
-}
-
-impl Connection {
-    async fn serve<S, B>(self, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let Self {
-            stream,
-            slot,
-            params,
-            builder,
-            refused,
-            stop,
-            open,
-        } = self;
-        open.inc();
-        // A client that answers slowly must not wait for Nagle; failing to say so only costs latency.
-        stream
-            .set_nodelay(true)
-            .unwrap_or_else(|error| tracing::debug!(%error, "no TCP_NODELAY"));
-        let activity = Arc::new(Activity::new());
-        let tcp = SharedTcp::new(stream);
-        let io = TokioIo::new(Watched::new(tcp.clone(), Arc::clone(&activity), refused));
-        let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
-        let mut connection = pin!(builder.serve_connection(io, service));
-        let done = tokio::select! {
-            done = &mut connection => done,
-            () = activity.overdue(&params) => {
-                tracing::debug!("client connection closed: idle, or its head took too long");
-                Ok(())
-            }
-            () = activity.abandoned(&tcp), if !params.half_close => {
-                tracing::debug!("client connection closed: the client hung up on its request");
-                Ok(())
-            }
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = done {
-            // An answer that broke must not end as a whole one does, and the end is all that an HTTP/1.0 client has to go by.
-            if error
-                .downcast_ref::<hyper::Error>()
-                .is_some_and(hyper::Error::is_user)
-            {
-                tcp.reset_at_close();
-            }
-            tracing::debug!(
-                error = &*error as &dyn std::error::Error,
-                "client connection ended"
-            );
-        }
-        open.dec();
-        drop(slot);
-    }
-}
-
 impl Metrics {
     fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let open = IntGauge::new("redrive_client_connections", "Open connections of clients.")?;
         let rejected = IntCounter::new(
             "redrive_rejected_connections_total",
-            "Connections turned away because too many were open.",
+            "Connections turned away: too many were open, or no TLS came about.",
         )?;
         registry.register(Box::new(open.clone()))?;
         registry.register(Box::new(rejected.clone()))?;
@@ -257,13 +200,18 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
         .half_close(params.half_close)
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
-        .max_buf_size(params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN));
+        .max_buf_size(head_bytes_max(params));
     builder
         .http2()
         .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
     builder
+}
+
+/// The longest head that hyper reads over HTTP/1.
+fn head_bytes_max(params: &Params) -> usize {
+    params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN)
 }
 
 async fn accept_failed(error: &io::Error) {

@@ -7,24 +7,26 @@
 //! gateway's door and knows when a place becomes free: nobody can serve more.
 //!
 //! A run is a function of its [`Params`], the seed included. The walk: `load.rs` makes arrivals, `world.rs` runs the events,
-//! `sender.rs` decides as a policy does for
-//! those in `request.rs`, `gateway.rs` accepts or refuses, `tally.rs` counts, `report.rs` tells.
+//! `sender.rs` decides as a policy does for those in `request.rs`, `gateway.rs` accepts or refuses, `tally.rs` counts,
+//! `report.rs` tells. A run that is to be drawn keeps a `timeline.rs`, of which `plot.rs` makes a picture.
 
 mod gateway;
 mod load;
 mod oracle;
+mod plot;
 mod report;
 mod request;
 mod rival;
 mod sender;
 mod tally;
+mod timeline;
 mod world;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::report::{Report, Row};
+pub use self::report::{GaveUp, Report, Row};
 use crate::{pace, retry};
 
 /// What is simulated.
@@ -67,6 +69,8 @@ pub struct Gateway {
     pub service: Service,
     /// One way through the network: evenly between these two.
     pub network: (Duration, Duration),
+    /// What the first execution in a new environment costs; `None`: all are warm.
+    pub cold_start: Option<ColdStart>,
     /// Whether its answers tell which limit refused.
     pub tells_kind: bool,
     /// What happens to it, in any order.
@@ -89,6 +93,15 @@ pub struct Service {
     pub mean: Duration,
     /// The standard deviation of the logarithm; zero: always the mean.
     pub sigma: f64,
+}
+
+/// Environments are made when more executions run at once than ever before, and stay.
+#[derive(Clone, Copy, Debug)]
+pub struct ColdStart {
+    /// How much longer the first execution in one takes.
+    pub extra: Duration,
+    /// How many can be made in a second; what needs one more is refused as by the concurrency limit. At least one.
+    pub per_second: f64,
 }
 
 /// Something that happens to the gateway from one moment to another.
@@ -148,6 +161,8 @@ pub struct Neighbours {
 pub enum Policy {
     /// redrive, as configured.
     Redrive,
+    /// The same with nothing to stop a retry but its deadline: attempts without number, paid by nobody.
+    RedriveOpen,
     /// No retries.
     None,
     /// Three retries at once, as nginx and HAProxy do.
@@ -162,8 +177,9 @@ pub enum Policy {
 
 impl Policy {
     /// Every policy, in the order of the table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Redrive,
+        Self::RedriveOpen,
         Self::None,
         Self::Immediate,
         Self::Exponential,
@@ -175,6 +191,7 @@ impl Policy {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Redrive => "redrive",
+            Self::RedriveOpen => "redrive-open",
             Self::None => "none",
             Self::Immediate => "immediate",
             Self::Exponential => "exponential",
@@ -194,12 +211,19 @@ pub fn told(params: &Params, json: bool) -> String {
     }
 }
 
+/// Runs redrive, as configured, once more, and draws what happened when: a picture in SVG.
+pub fn plot(params: &Params) -> String {
+    let timeline = world::World::new(params, Policy::Redrive).watched();
+    plot::svg(params, &timeline)
+}
+
 /// Runs every policy, and the oracle, under the same arrivals.
 pub fn run(params: &Params) -> Report {
     let oracle = oracle::run(params);
-    let rows = params.policies.iter().map(|policy| {
+    let mut report = Report::new(&oracle, params);
+    for policy in &params.policies {
         let tally = world::World::new(params, *policy).run();
-        Row::new(*policy, &tally, &oracle, params)
-    });
-    Report::new(rows.collect(), &oracle, params)
+        report.add(*policy, &tally, &oracle, params);
+    }
+    report
 }

@@ -1,15 +1,33 @@
 //! A TCP connection that two can look at: the protocol that owns it, and whoever asks whether the peer is still there.
 //!
 //! A protocol learns of the peer's end when it reads, and it reads only when it wants something. The kernel knows earlier.
+//!
+//! Also how to listen: where many clients arrive in one moment, each of them has to find room.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// Listens with room for [`BACKLOG`] connections that nobody has accepted yet.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of a process that has just ended must not keep the next one from the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// A TCP connection that two can look at.
 #[derive(Clone, Debug)]
@@ -28,6 +46,16 @@ impl SharedTcp {
     pub fn is_quiet(&self) -> bool {
         let mut byte = [std::mem::MaybeUninit::uninit()];
         matches!(SockRef::from(&*self.0).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The next byte, which stays to be read; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let read = self.0.peek(&mut byte).await?;
+        Ok((read > 0).then_some(byte[0]))
     }
 
     /// When the connection is closed, it is reset, and what the peer has not got by then is lost.
@@ -114,3 +142,7 @@ impl AsyncWrite for SharedTcp {
         Poll::Ready(SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
     }
 }
+
+/// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). The runtime's own 128 is less than one
+/// burst, and who finds no room is not refused: it tries again a second later.
+pub const BACKLOG: u32 = 4096;

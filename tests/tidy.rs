@@ -115,26 +115,33 @@ fn help(command: Option<&str>) -> String {
 }
 
 fn each_file(rule: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
-    real_tree().files().flat_map(rule).collect()
+    let benches = sources(&root().join("benches"));
+    real_tree().files().chain(&benches).flat_map(rule).collect()
 }
 
 fn each_production_file(rule: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
     let tree = real_tree();
-    tree.production_files().flat_map(rule).collect()
+    let benches = sources(&root().join("benches"));
+    let files = tree.production_files().chain(&benches);
+    files.flat_map(rule).collect()
 }
 
 /// The crate's own sources.
 fn real_tree() -> Tree {
-    let src = root().join("src");
+    Tree::new(sources(&root().join("src")))
+}
+
+/// The source files below `dir`.
+fn sources(dir: &Path) -> Vec<Source> {
     let mut files = Vec::new();
-    for path in walk(&src) {
+    for path in walk(dir) {
         if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("a source file is readable UTF-8");
-            files.push(Source::parse(&relative(&src, &path), &text));
+            files.push(Source::parse(&relative(dir, &path), &text));
         }
     }
     assert!(!files.is_empty(), "there are sources to look at");
-    Tree::new(files)
+    files
 }
 
 /// Every file that git tracks or would track; where there is no git (an unpacked archive), every file but build products.

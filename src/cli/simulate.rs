@@ -1,12 +1,17 @@
 //! `redrive simulate`: the user's own configuration against given limits and load.
 
+mod event;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use self::event::Event;
 use crate::config::{Flags, Loaded, Sources};
-use crate::simulate::{Bursts, Gateway, Load, Neighbours, Params, Policy, Rate, Service};
+use crate::simulate::{
+    Bursts, ColdStart, Gateway, Load, Neighbours, Params, Policy, Rate, Service,
+};
 
 /// `redrive simulate`.
 #[derive(Clone, Debug, Args)]
@@ -15,10 +20,10 @@ pub struct SimulateArgs {
     /// Configuration file [env: REDRIVE_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The gateway's requests per second [default: no limit]
+    /// The gateway's rate per second [default: none]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = above_zero)]
     rate: Option<f64>,
-    /// Its requests at once [default: half the rate]
+    /// Its burst [default: half the rate]
     #[arg(long, value_name = "N", requires = "rate", value_parser = above_zero)]
     burst: Option<f64>,
     /// Its executions at once [default: no limit]
@@ -27,6 +32,12 @@ pub struct SimulateArgs {
     /// How long an execution takes
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = humantime::parse_duration)]
     service_time: Duration,
+    /// New environments: longer by, and a second at most
+    #[arg(long, value_name = "TIME:N", value_parser = event::cold_start)]
+    cold_start: Option<ColdStart>,
+    /// outage@9s..50s, black-hole@9s, limits*0.5@9s
+    #[arg(long = "event", value_name = "EVENT", value_parser = event::event)]
+    events: Vec<Event>,
     /// The clients' requests per second
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = above_zero)]
     load: f64,
@@ -45,6 +56,12 @@ pub struct SimulateArgs {
     /// Everything random follows from it
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Also redrive without budget and attempt limits
+    #[arg(long)]
+    open: bool,
+    /// Draw what redrive does over time
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -77,8 +94,13 @@ impl SimulateArgs {
                     sigma: SERVICE_SIGMA,
                 },
                 network: NETWORK,
+                cold_start: self.cold_start,
                 tells_kind: true,
-                disturbances: Vec::new(),
+                disturbances: self
+                    .events
+                    .iter()
+                    .map(|event| event.disturbance(route.deadline.attempt))
+                    .collect(),
             },
             load: Load {
                 per_second: self.load,
@@ -90,7 +112,10 @@ impl SimulateArgs {
             },
             sidecars: usize::from(self.sidecars),
             neighbours: self.neighbours,
-            policies: Policy::ALL.to_vec(),
+            policies: Policy::ALL
+                .into_iter()
+                .filter(|policy| self.open || *policy != Policy::RedriveOpen)
+                .collect(),
             deadline: route.deadline.total,
             duration: self.duration,
             warm_up: self.duration / 4,
@@ -150,10 +175,7 @@ const NUMBER_MAX: f64 = 100_000.0;
 const LENGTH_MIN: Duration = Duration::from_secs(4);
 const LENGTH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-const EXAMPLE: &str = "\
-Example:
-  redrive simulate --rate 100 --burst 50 --load 60 --bursts 5
-  redrive simulate --concurrency 10 --load 80 --sidecars 4 --neighbours 2:none";
+const EXAMPLE: &str = "Example: redrive simulate --rate 100 --burst 50 --load 60 --bursts 5";
 
 #[cfg(test)]
 mod tests {
@@ -214,13 +236,31 @@ mod tests {
         let json: serde_json::Value =
             serde_json::from_str(&crate::simulate::told(&params, true)).unwrap();
 
+        let told = |policy: &&Policy| table.contains(policy.as_str());
+        assert_eq!(Policy::ALL.iter().filter(told).count(), 6, "{table}");
+        assert_eq!(json["rows"].as_array().unwrap().len(), 6);
+    }
+
+    #[test]
+    fn beside_what_is_configured_stands_what_its_limits_keep_it_from_if_that_is_asked() {
+        let line = "redrive simulate --rate 20 --load 60 --duration 20s --open";
+        let env = [
+            ("REDRIVE_BUDGET__CAPACITY", "3"),
+            ("REDRIVE_BUDGET__RATIO", "0"),
+            ("REDRIVE_BUDGET__MIN_PER_SECOND", "0"),
+        ];
+
+        let report = crate::simulate::run(&params(line, &env));
+
+        let [configured, open] = [report.rows[0], report.rows[1]];
+        assert_eq!(open.policy, Policy::RedriveOpen);
+        assert!(open.attempts_per_success >= configured.attempts_per_success);
+        assert_eq!(report.gave_up[0].reason, "budget");
         assert!(
-            Policy::ALL
-                .iter()
-                .all(|policy| table.contains(policy.as_str())),
-            "{table}"
+            report
+                .to_string()
+                .contains("redrive made no further attempt for: ")
         );
-        assert_eq!(json["rows"].as_array().unwrap().len(), Policy::ALL.len());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::retry::backoff::Backoff;
 use crate::retry::budget;
 use crate::retry::classify::{CustomRule, Rules};
 use crate::retry::{MaxAttempts, Policy, Retriable};
-use crate::{admin, server, telemetry};
+use crate::{admin, server, telemetry, tls};
 
 /// What every key with a default holds, and `upstream` too, once there are no faults.
 const HELD: &str = "a configuration without faults holds every key that has a default";
@@ -43,6 +43,7 @@ pub(super) fn config(layers: &Layers) -> Config {
             half_close: top.switch("client.half_close").expect(HELD),
             title_case_headers: top.switch("client.title_case_headers").expect(HELD),
             preserve_header_case: top.switch("client.preserve_header_case").expect(HELD),
+            tls: listen_tls(top),
         },
         admin: admin::Params {
             listen: top.address("admin.listen").expect(HELD),
@@ -64,6 +65,15 @@ pub(super) fn config(layers: &Layers) -> Config {
             requests: words::LOG_REQUESTS.value(top, "log.requests"),
         },
     }
+}
+
+fn listen_tls(top: View<'_>) -> Option<tls::ServerParams> {
+    let file = |path| top.text(path).map(PathBuf::from);
+    Some(tls::ServerParams {
+        cert: file("tls.listen.cert")?,
+        key: file("tls.listen.key")?,
+        client_ca: file("tls.listen.client_ca"),
+    })
 }
 
 /// The parameters of one route; `own` is what it sets itself, and the default route has nothing of its own.

@@ -14,7 +14,7 @@ pub(super) const BYPASS: &str = "false";
 
 /// Beside the client's port, on loopback too: metrics and pages tell more than a stranger should know.
 pub(super) const ADMIN_LISTEN: &str = "127.0.0.1:7481";
-/// The pages show the configuration; the probes and metrics are open to whoever reaches the listener.
+/// The pages show routes and upstreams; the probes and metrics are open to whoever reaches the listener.
 pub(super) const ADMIN_PAGES: &str = "loopback";
 
 /// About the 29 s that a REST API gives its integration by default, and no more than most callers wait.

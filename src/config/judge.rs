@@ -18,7 +18,7 @@ pub(super) fn faults(layers: &Layers) -> Vec<Fault> {
     addresses(top, &mut faults);
     circles(top, &mut faults);
     sizes(top, &mut faults);
-    client_certificate(top, &mut faults);
+    certificates(top, &mut faults);
     policy(top, &mut faults);
     for route in &layers.routes {
         let view = View::route(layers, route);
@@ -86,9 +86,15 @@ fn sizes(top: View<'_>, faults: &mut Vec<Fault>) {
     }
 }
 
-fn client_certificate(top: View<'_>, faults: &mut Vec<Fault>) {
-    let (cert, key) = ("tls.upstream.client_cert", "tls.upstream.client_key");
-    for (given, missing) in [(cert, key), (key, cert)] {
+fn certificates(top: View<'_>, faults: &mut Vec<Fault>) {
+    let (upstream_cert, upstream_key) = ("tls.upstream.client_cert", "tls.upstream.client_key");
+    let (listen_cert, listen_key) = ("tls.listen.cert", "tls.listen.key");
+    for (given, missing) in [
+        (upstream_cert, upstream_key),
+        (upstream_key, upstream_cert),
+        (listen_cert, listen_key),
+        (listen_key, listen_cert),
+    ] {
         if top.slot(given).is_some() && top.slot(missing).is_none() {
             faults.push(Fault::new(
                 top.place(&[given]),
@@ -96,6 +102,15 @@ fn client_certificate(top: View<'_>, faults: &mut Vec<Fault>) {
                 "expected both or neither",
             ));
         }
+    }
+    let client_ca = "tls.listen.client_ca";
+    let is_plain = [listen_cert, listen_key].map(|path| top.slot(path).is_none());
+    if top.slot(client_ca).is_some() && is_plain == [true, true] {
+        faults.push(Fault::new(
+            top.place(&[client_ca]),
+            format!("`{client_ca}` without `{listen_cert}` and `{listen_key}`"),
+            "expected them too: certificates are asked for over TLS",
+        ));
     }
 }
 

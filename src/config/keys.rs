@@ -194,7 +194,7 @@ const KEYS: &[Key] = &[
     key("bypass", Kind::Bool, Some(d::BYPASS), "Kill switch: pass everything straight through, still counted."),
 
     key("admin.listen", Kind::Address, Some(d::ADMIN_LISTEN), "Where health, readiness and metrics are served."),
-    key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show the configuration: loopback peers, or anyone."),
+    key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show routes and upstreams (/status): loopback peers, or anyone."),
 
     key("deadline.total", TIME, Some(d::DEADLINE_TOTAL), "Nothing waits or starts after it; an attempt in flight keeps its own limit.").in_routes(),
     key("deadline.attempt", TIME, Some(d::DEADLINE_ATTEMPT), "Limit of one attempt, to the answer's head.").in_routes(),
@@ -242,7 +242,7 @@ const KEYS: &[Key] = &[
     key("client.max_connections", MANY, Some(d::CLIENT_MAX_CONNECTIONS), "The most client connections."),
     key("client.header_timeout", TIME, Some(d::CLIENT_HEADER_TIMEOUT), "The longest that a request's head may take."),
     key("client.idle", TIME, Some(d::CLIENT_IDLE), "The longest that a connection may be idle between requests."),
-    key("client.body_idle", TIME, Some(d::CLIENT_BODY_IDLE), "The longest pause inside a body."),
+    key("client.body_idle", TIME, Some(d::CLIENT_BODY_IDLE), "The longest pause inside a body, also of a client that takes nothing of its answer."),
     key("client.header_bytes", HEAD_BYTES, Some(d::CLIENT_HEADER_BYTES), "The most bytes of a request's head; more is answered 431."),
     key("client.half_close", Kind::Bool, Some(d::CLIENT_HALF_CLOSE), "true: a client that closes its sending side after its request is still answered."),
     key("client.title_case_headers", Kind::Bool, Some(d::CLIENT_TITLE_CASE_HEADERS), "true: header names are written in Title-Case, for clients that compare them case-sensitively."),
@@ -252,9 +252,9 @@ const KEYS: &[Key] = &[
     key("tls.upstream.client_cert", Kind::Text, None, "Our PEM certificate chain, where the upstream asks for one."),
     key("tls.upstream.client_key", Kind::Text, None, "The PEM key that belongs to client_cert."),
     key("tls.upstream.server_name", Kind::Text, None, "The name to expect in the upstream's certificate, if not its host."),
-    key("tls.listen.cert", Kind::Text, None, "PEM certificate chain shown to clients.").unsupported(),
-    key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert.").unsupported(),
-    key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from.").unsupported(),
+    key("tls.listen.cert", Kind::Text, None, "PEM certificate chain shown to clients."),
+    key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert."),
+    key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from."),
 
     key("sign.region", Kind::Text, None, "The AWS region to sign requests for.").unsupported(),
     key("sign.service", Kind::Text, Some(d::SIGN_SERVICE), "The AWS service to sign requests for.").unsupported(),

@@ -85,6 +85,10 @@ fn table(scope: Scope, section: &str) -> Json {
         table["dependentRequired"] =
             json!({ "client_cert": ["client_key"], "client_key": ["client_cert"] });
     }
+    if section == "tls.listen" {
+        table["dependentRequired"] =
+            json!({ "cert": ["key"], "key": ["cert"], "client_ca": ["cert", "key"] });
+    }
     table
 }
 

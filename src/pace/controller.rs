@@ -10,13 +10,14 @@
 //!
 //! Never more than `max_in_flight` attempts are out, never more than `max_waiting` wait, every operation costs at most the
 //! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, whose turn it is in
-//! `admission.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
+//! `admission.rs`, what can be seen of it in `view.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
 //! [`backlog`](super::backlog), [`neighbours`](super::neighbours) and [`queue`](super::queue).
 
 mod admission;
 mod learn;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,6 +35,8 @@ use super::turn::Attempt;
 use super::window::Window;
 use super::{KnownLimit, Mode, Params};
 use crate::retry::classify::Kind;
+
+pub use self::view::Snapshot;
 
 /// The pace of one upstream, or of one route that has its own.
 #[derive(Debug)]
@@ -141,57 +144,6 @@ impl Controller {
         self.advance(now);
         let until = self.now + wait.as_secs_f64();
         self.hinted_until = self.hinted_until.max(until);
-    }
-
-    /// How many attempts may be in flight; `max_in_flight` while the gate is open.
-    pub fn window(&self) -> f64 {
-        if self.is_gate_closed() {
-            self.window.size()
-        } else {
-            self.params.max_in_flight.max(1) as f64
-        }
-    }
-
-    /// Whether the window decides who goes.
-    pub fn is_gate_closed(&self) -> bool {
-        self.gate.is_closed() && !self.neighbours.is_free()
-    }
-
-    /// Whether single probes go instead of requests.
-    pub fn is_outage(&self) -> bool {
-        self.outage.is_on()
-    }
-
-    /// Whether waits are cut because of a sustained overload.
-    pub fn is_overload(&self) -> bool {
-        self.backlog.is_overload()
-    }
-
-    /// Whether it is proven that others make the throttles, so that first attempts go freely.
-    pub fn is_unresponsive(&self) -> bool {
-        self.neighbours.is_unresponsive()
-    }
-
-    /// Attempts per second that the upstream is believed to take; `None` while nothing limits.
-    pub fn learned_per_second(&mut self, now: Instant) -> Option<f64> {
-        self.advance(now);
-        self.is_gate_closed().then(|| self.drain_rate())
-    }
-
-    /// How many wait.
-    pub fn waiting(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// How many attempts are in flight.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    /// The share of the attempts of the last ten seconds that was throttled, `[0, 1]`.
-    pub fn throttle_share(&mut self, now: Instant) -> f64 {
-        self.advance(now);
-        self.share_of_throttles()
     }
 
     /// How long a retry should rest before it asks for a turn, after being throttled for the `retry_number`th time (from 1). Where

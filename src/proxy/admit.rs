@@ -24,7 +24,7 @@ use self::crowd::Place;
 use self::keeper::{Keeper, State};
 use super::metrics::PaceGauges;
 use crate::clock;
-use crate::pace::{Admission, Attempt, Params, Waiter, WaiterId};
+use crate::pace::{Admission, Attempt, Params, Snapshot, Waiter, WaiterId};
 
 pub use self::crowd::Crowd;
 pub use self::lessons::Seen;
@@ -160,21 +160,12 @@ impl Door {
         self.0.is_learning()
     }
 
-    /// Brings the gauges up to date.
-    pub fn show(&self) {
-        let now = clock::now();
-        let mut state = self.0.lock();
-        let rate = state.controller.learned_per_second(now);
-        let controller = &state.controller;
+    /// The route that it is named after, and what can be seen of its pace now. Brings its gauges up to date.
+    pub fn show(&self) -> (&str, Snapshot) {
+        let seen = self.0.lock().controller.snapshot(clock::now());
         let gauges = &self.0.gauges;
-        gauges.window.set(controller.window());
-        gauges
-            .gate_closed
-            .set(i64::from(controller.is_gate_closed()));
-        gauges
-            .unresponsive
-            .set(i64::from(controller.is_unresponsive()));
-        gauges.learned_per_second.set(rate.unwrap_or(0.0));
+        gauges.show(&seen);
+        (&gauges.route, seen)
     }
 }
 

@@ -12,6 +12,7 @@ mod send;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, Method, Response, Uri};
+use hyper::upgrade::OnUpgrade;
 
 use self::last::Last;
 use self::send::Attempted;
@@ -47,6 +48,8 @@ pub struct Exchange<'a> {
     headers: HeaderMap,
     /// Where hyper keeps the case of the header names, if it was told to.
     extensions: Extensions,
+    /// The client's connection, once it has left HTTP.
+    client_end: Option<OnUpgrade>,
 }
 
 /// What the loop does next.

@@ -1,4 +1,4 @@
-//! The bodies that pass through, and the one thing that is done to them: a limit on pauses.
+//! The bodies that pass through, and the two things that are done to them: a limit on pauses, and clean trailers.
 //!
 //! Bodies stream in both directions and may take as long as they like, but not pause for longer than `client.body_idle`.
 //! What is kept for a retry is [`replay`](super::replay)'s business.
@@ -13,6 +13,8 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
+
+use super::headers::remove_from_trailers;
 
 /// An error that only has to be told.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -69,7 +71,7 @@ where
         let mut this = self.project();
         if let Poll::Ready(frame) = this.body.poll_frame(cx) {
             this.pause.set(None);
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            return Poll::Ready(frame.map(|frame| frame.map(passable).map_err(Into::into)));
         }
         if this.pause.is_none() {
             this.pause.set(Some(tokio::time::sleep(*this.limit)));
@@ -85,6 +87,17 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Trailers pass without what belongs into a head.
+fn passable(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            remove_from_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(data) => data,
     }
 }
 

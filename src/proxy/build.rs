@@ -9,18 +9,23 @@ use super::account::Told;
 use super::admit::{Crowd, Door};
 use super::lane::{Bucket, Lane};
 use super::metrics::{Families, PaceFamilies, RouteMetrics};
+use super::names::Names;
 use super::notice::Notices;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
+use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
+use crate::tls::Expiries;
 
 /// What the path needs from around it.
 pub struct Surroundings<'a> {
     /// Where metrics are registered.
     pub registry: &'a Registry,
+    /// The port that clients reach redrive on.
+    pub own_port: u16,
     /// Which requests are logged.
     pub told: Told,
     /// The longest pause inside a body.
@@ -29,6 +34,10 @@ pub struct Surroundings<'a> {
     pub header_case: HeaderCase,
     /// Whether and when the process ends.
     pub drain: Drain,
+    /// Where the ends of our certificates are told.
+    pub expiries: &'a Expiries,
+    /// Whether clients come over TLS.
+    pub is_secure: bool,
 }
 
 /// Why the path cannot be built.
@@ -41,7 +50,7 @@ pub enum BuildError {
         authority: String,
         /// What is missing or unreadable.
         #[source]
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// Metrics are registered twice.
     #[error("metrics cannot be registered")]
@@ -73,29 +82,38 @@ impl Proxy {
             lanes,
             buckets,
             doors,
+            upstreams,
         } = fleet(params, &families, &around)?;
         let default = lanes.last().expect("the default route is always there");
         let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
         families.gauges.replay_limit_bytes.set(limit);
         let memory = Memory::new(params.replay);
+        let tunnels = Tunnels::new(families.gauges.tunnels.clone());
         Ok(Arc::new(Self {
             table: Table::new(params.routes.iter().zip(lanes.iter().cloned()).collect()),
             default: Arc::clone(default),
             lanes,
             buckets,
             doors,
-            shared: Shared::new(params, around.body_idle, memory, around.drain),
+            upstreams,
+            names: Names::new(
+                around.own_port,
+                params.routes.iter().map(|route| &route.upstream),
+            ),
+            shared: Shared::new(params, &around, memory, tunnels),
             told: around.told,
             gauges: families.gauges,
         }))
     }
 }
 
-/// The lanes in the order of their routes, every bucket that they spend from, and every door that they go through.
+/// The lanes in the order of their routes, every bucket that they spend from, every door that they go through, and every
+/// upstream that they lead to.
 struct Fleet {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     doors: Vec<Arc<Door>>,
+    upstreams: Vec<Arc<Upstream>>,
 }
 
 fn fleet(
@@ -117,9 +135,14 @@ fn fleet(
     let (mut buckets, mut doors) = (Vec::new(), Vec::new());
     // The default route comes last in the table and first here, so that what is shared is labelled with its name.
     for (index, route) in params.routes.iter().enumerate().rev() {
-        let site = site(&mut sites, route, open, around.header_case)?;
+        let site = site(&mut sites, route, open, around)?;
         let bucket = shared_or_own(route.budget_share, &mut site.bucket, || {
-            let bucket = Arc::new(Bucket::new(route.budget, gauges.of(route), clock::now()));
+            let bucket = Arc::new(Bucket::new(
+                &route.name,
+                route.budget,
+                gauges.of(route),
+                clock::now(),
+            ));
             buckets.push(Arc::clone(&bucket));
             bucket
         });
@@ -148,6 +171,7 @@ fn fleet(
         lanes,
         buckets,
         doors,
+        upstreams: sites.into_iter().map(|site| site.upstream).collect(),
     })
 }
 
@@ -155,18 +179,17 @@ fn site<'a>(
     sites: &'a mut Vec<Site>,
     route: &route::Params,
     open: &IntGauge,
-    header_case: HeaderCase,
+    around: &Surroundings<'_>,
 ) -> Result<&'a mut Site, BuildError> {
     let position = match sites.iter().position(|site| site.target == route.upstream) {
         Some(position) => position,
         None => {
-            let upstream =
-                Upstream::new(&route.upstream, header_case, open.clone()).map_err(|source| {
-                    BuildError::Tls {
-                        authority: route.upstream.authority.to_string(),
-                        source,
-                    }
-                })?;
+            let (header_case, expiry) = (around.header_case, around.expiries.place());
+            let upstream = Upstream::new(&route.upstream, header_case, open.clone(), &expiry);
+            let upstream = upstream.map_err(|source| BuildError::Tls {
+                authority: route.upstream.authority.to_string(),
+                source: Box::new(source),
+            })?;
             sites.push(Site {
                 target: route.upstream.clone(),
                 upstream: Arc::new(upstream),

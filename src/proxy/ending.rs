@@ -39,7 +39,7 @@ impl Body for Ending {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
-            Some(Ok(_)) if !self.body.is_end_stream() => {}
+            Some(Ok(frame)) if frame.is_data() && !self.body.is_end_stream() => {}
             Some(Err(error)) => {
                 tracing::debug!(
                     error = &**error as &dyn std::error::Error,
@@ -50,6 +50,7 @@ impl Body for Ending {
                 }
                 self.held = None;
             }
+            // Trailers are an end, too: hyper drops the body behind them without asking for more.
             Some(Ok(_)) | None => self.held = None,
         }
         Poll::Ready(frame)

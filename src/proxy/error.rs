@@ -17,6 +17,9 @@ pub enum Error {
     /// The request is malformed or ambiguous, and was not forwarded.
     #[error("{0}")]
     Malformed(&'static str),
+    /// The target names neither redrive nor its upstream.
+    #[error("the target names a server that redrive does not stand before")]
+    Misdirected,
     /// The request's transfer coding is not `chunked` alone.
     #[error("transfer codings other than exactly \"chunked\" are not supported")]
     TransferCoding,
@@ -30,7 +33,7 @@ pub enum Error {
     #[error("the request came back to redrive: its upstream leads to itself")]
     Loop,
     /// No answer from the upstream.
-    #[error("the upstream gave no answer: {}", describe(.0.kind))]
+    #[error("the upstream gave no answer: {}", .0.kind.describe())]
     NoAnswer(Fault),
     /// The deadline passed.
     #[error("the deadline passed after {waited:?}")]
@@ -55,6 +58,7 @@ impl Error {
         match self {
             Self::Malformed(_) | Self::ClientBody(_) => StatusCode::BAD_REQUEST,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::NoAnswer(Fault {
@@ -72,6 +76,7 @@ impl Error {
     pub fn is_clients(&self) -> bool {
         match self {
             Self::Malformed(_)
+            | Self::Misdirected
             | Self::TransferCoding
             | Self::Connect
             | Self::ClientBody(_)
@@ -83,27 +88,16 @@ impl Error {
     /// The error type of `Proxy-Status` (RFC 9209 section 2.3).
     pub fn proxy_status(&self) -> &'static str {
         match self {
-            Self::Malformed(_) | Self::TransferCoding | Self::Connect | Self::ClientBody(_) => {
-                "http_request_error"
-            }
+            Self::Malformed(_)
+            | Self::Misdirected
+            | Self::TransferCoding
+            | Self::Connect
+            | Self::ClientBody(_) => "http_request_error",
             Self::Loop => "proxy_loop_detected",
             Self::NoAnswer(fault) => fault.kind.as_str(),
             Self::Deadline { .. } => "http_response_timeout",
             Self::Shed { .. } => "connection_limit_reached",
             Self::Internal => "proxy_internal_error",
         }
-    }
-}
-
-fn describe(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Refused => "it refuses connections",
-        FaultKind::Dns => "its name does not resolve",
-        FaultKind::Tls => "the TLS handshake failed",
-        FaultKind::ConnectTimeout => "no connection within the limit",
-        FaultKind::Closed => "it closed the connection before it answered",
-        FaultKind::StreamRefused => "it refused the stream",
-        FaultKind::Unreadable => "what it sent is not HTTP",
-        FaultKind::HeadTimeout => "it did not answer within the limit",
     }
 }

@@ -3,14 +3,15 @@
 //! What goes up is made once a request and is the same on every attempt but for `redrive-attempt`. What comes back passes
 //! unchanged, but for hop-by-hop headers and what redrive itself has to say.
 
+mod hop;
+
 use std::net::IpAddr;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, TE, UPGRADE, VIA};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
+
+pub use self::hop::{remove_from_trailers, remove_hop_by_hop};
 
 /// Which `Host` the upstream sees (`host`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Outbound<'a> {
     pub base_path: &'a str,
     /// The client's address.
     pub client: IpAddr,
+    /// Whether the client came over TLS.
+    pub is_secure: bool,
 }
 
 impl Outbound<'_> {
@@ -61,10 +64,14 @@ impl Outbound<'_> {
         let mut headers = parts.headers.clone();
         let client_host = client_host(parts);
         let takes_trailers = takes_trailers(&headers);
+        let upgrade = upgrade(parts);
         remove_hop_by_hop(&mut headers);
         if takes_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
-            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            headers.append(CONNECTION, HeaderValue::from_static("te"));
+        }
+        if let Some(protocols) = upgrade {
+            ask_for_upgrade(&mut headers, protocols);
         }
         // Answered by us as soon as the body is wanted, so the upstream is asked nothing (RFC 9110 section 10.1.1).
         headers.remove(EXPECT);
@@ -80,13 +87,14 @@ impl Outbound<'_> {
     }
 
     fn tell_client(&self, headers: &mut HeaderMap, client_host: Option<HeaderValue>) {
+        let scheme = if self.is_secure { "https" } else { "http" };
         match self.forwarded {
             Forwarded::Off => {}
             Forwarded::XForwardedFor => {
                 headers.append(X_FORWARDED_FOR, value(&self.client.to_string()));
                 headers
                     .entry(X_FORWARDED_PROTO)
-                    .or_insert(HeaderValue::from_static("http"));
+                    .or_insert(HeaderValue::from_static(scheme));
                 if let Some(host) = client_host {
                     headers.entry(X_FORWARDED_HOST).or_insert(host);
                 }
@@ -98,48 +106,63 @@ impl Outbound<'_> {
                 };
                 let host = client_host.as_ref().and_then(|host| host.to_str().ok());
                 let host = host.map_or_else(String::new, |host| format!(";host=\"{host}\""));
-                headers.append(FORWARDED, value(&format!("for={node};proto=http{host}")));
+                headers.append(
+                    FORWARDED,
+                    value(&format!("for={node};proto={scheme}{host}")),
+                );
             }
         }
-    }
-}
-
-/// Removes what is meant for one hop only (RFC 9110 section 7.6.1), also what `Connection` names.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // Framing and host are ours to decide; nominating them is an attack, not a wish.
-        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
-        .collect();
-    for name in nominated.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
     }
 }
 
 /// Whether the client wants trailers: asked of our hop, and asked of the next one since we pass them on (RFC 9110 section
 /// 10.1.4).
 fn takes_trailers(headers: &HeaderMap) -> bool {
-    let codings = headers
-        .get_all(TE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    codings
-        .flat_map(|value| value.split(','))
-        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+    listed(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
-/// Whether the request asks to leave HTTP.
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
+/// The protocols for which the request asks to leave HTTP; `None` if it does not (RFC 9110 section 7.8).
+///
+/// Not `h2c`, which many clients offer with every first request: it is another HTTP, in which nothing would be retried or
+/// even seen, and which RFC 9113 has given up. Such a request is an ordinary one.
+pub fn upgrade(parts: &request::Parts) -> Option<HeaderValue> {
+    let is_asked = parts.version == Version::HTTP_11
+        && listed(&parts.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
+    let protocols: Vec<&str> = listed(&parts.headers, &UPGRADE)
+        .filter(|protocol| {
+            is_asked && !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c")
+        })
+        .collect();
+    if protocols.is_empty() {
+        return None;
+    }
+    HeaderValue::try_from(protocols.join(", ")).ok()
+}
+
+/// The head of a 101, whose hop-by-hop headers say what is spoken from now on.
+pub fn remove_hop_by_hop_of_upgrade(headers: &mut HeaderMap) {
+    let protocol = headers.get(UPGRADE).cloned();
+    remove_hop_by_hop(headers);
+    if let Some(protocol) = protocol {
+        ask_for_upgrade(headers, protocol);
+    }
+}
+
+fn ask_for_upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
+    headers.insert(UPGRADE, protocols);
+    headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
+/// The members of a list that may stand in several fields.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let fields = headers.get_all(name).into_iter();
+    let texts = fields.filter_map(|value| value.to_str().ok());
+    texts.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 /// Whether the client signed the request (SigV4), so that changing its host or path breaks it.
 pub fn is_signed(parts: &request::Parts) -> bool {
-    let header = parts.headers.get(http::header::AUTHORIZATION);
+    let header = parts.headers.get(AUTHORIZATION);
     header.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
         || parts
             .uri
@@ -202,18 +225,6 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// `Trailer` is not among them: it describes the message, which passes with its trailers.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 #[cfg(test)]
 mod tests;

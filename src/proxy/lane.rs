@@ -41,15 +41,18 @@ pub struct Lane {
 
 /// A retry budget that several tasks spend from.
 pub struct Bucket {
+    /// The route that it is named after; `default` for a shared one.
+    route: String,
     budget: Mutex<Budget>,
     params: budget::Params,
     tokens: Gauge,
 }
 
 impl Bucket {
-    /// A full bucket, shown in `tokens`.
-    pub fn new(params: budget::Params, tokens: Gauge, now: Instant) -> Self {
+    /// A full bucket, named after `route` and shown in `tokens`.
+    pub fn new(route: &str, params: budget::Params, tokens: Gauge, now: Instant) -> Self {
         Self {
+            route: route.to_owned(),
             budget: Mutex::new(Budget::new(params, now)),
             params,
             tokens,
@@ -76,18 +79,28 @@ impl Bucket {
         self.with(|budget| budget.refund(self.params.cost.of(cause)));
     }
 
-    /// Shows the level as it is now.
-    pub fn show(&self) {
-        let milli = self.with(|budget| budget.level_milli(clock::now()));
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a gauge; levels are far below 2^52"
-        )]
-        self.tokens.set(milli as f64 / 1000.0);
+    /// The route that it is named after, and the tokens that it holds now. Brings its gauge up to date.
+    pub fn show(&self) -> (&str, f64) {
+        let tokens = tokens(self.with(|budget| budget.level_milli(clock::now())));
+        self.tokens.set(tokens);
+        (&self.route, tokens)
+    }
+
+    /// The most tokens that it holds.
+    pub fn capacity(&self) -> f64 {
+        tokens(self.params.capacity_milli)
     }
 
     /// Held for nanoseconds, and never across an await.
     fn with<T>(&self, f: impl FnOnce(&mut Budget) -> T) -> T {
         f(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge; levels are far below 2^52"
+)]
+fn tokens(milli: u64) -> f64 {
+    milli as f64 / 1000.0
 }

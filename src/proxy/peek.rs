@@ -75,6 +75,11 @@ where
         usize::try_from(self.ahead_bytes).unwrap_or(usize::MAX)
     }
 
+    /// What is not read yet.
+    pub fn rest_mut(&mut self) -> Option<&mut B> {
+        self.rest.as_mut()
+    }
+
     /// Whether all of it was read ahead.
     pub fn is_whole(&self) -> bool {
         self.rest.is_none()

@@ -92,7 +92,7 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
         .to_str()
         .ok()
         .and_then(|host| host.parse::<Authority>().ok());
-    let Some(authority) = authority.filter(|it| !it.as_str().contains('@')) else {
+    let Some(authority) = authority.filter(is_host_and_port) else {
         return Err(Error::Malformed("Host is not a host and port"));
     };
     match request.uri().authority() {
@@ -101,6 +101,16 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// `http` takes more for an authority: a user, a port alone, a port that is none.
+fn is_host_and_port(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    let has_good_port = match text[authority.host().len().min(text.len())..].strip_prefix(':') {
+        None | Some("") => true,
+        Some(_) => authority.port_u16().is_some(),
+    };
+    !text.contains('@') && !authority.host().is_empty() && has_good_port
 }
 
 /// How often the request passed through a redrive already, as `Via` tells (RFC 9110 section 7.6.3).
@@ -148,6 +158,7 @@ mod tests {
             &[("host", "api.example:8080"), ("content-length", "0")],
             Ok(Screened::Forward),
         );
+        check(&[("host", "a:")], Ok(Screened::Forward));
         check(
             &[("host", "[::1]:80"), ("transfer-encoding", "Chunked")],
             Ok(Screened::Forward),
@@ -163,6 +174,9 @@ mod tests {
         check(&[("host", "a b")], refused);
         check(&[("host", "user@a")], refused);
         check(&[("host", "a/b")], refused);
+        check(&[("host", "a:b")], refused);
+        check(&[("host", "a:65536")], refused);
+        check(&[("host", ":80")], refused);
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::build::Surroundings;
 use super::headers::{Forwarded, Host, Outbound};
 use super::lane::Lane;
 use super::replay::Memory;
+use super::tunnel::Tunnels;
 use crate::retry::futility::Cells;
 
 /// What all requests share.
@@ -21,8 +23,11 @@ pub struct Shared {
     pub memory: Arc<Memory>,
     /// Whether and when the process ends.
     pub drain: Drain,
+    /// The connections that left HTTP.
+    pub tunnels: Tunnels,
     host: Host,
     forwarded: Forwarded,
+    is_secure: bool,
     cells: Mutex<Cells>,
     rng: Mutex<fastrand::Rng>,
 }
@@ -35,15 +40,17 @@ impl Shared {
     /// Nothing learned yet. The generator is seeded by the process's own randomness and drawn from, never cloned.
     pub fn new(
         params: &super::Params,
-        body_idle: Duration,
+        around: &Surroundings<'_>,
         memory: Arc<Memory>,
-        drain: Drain,
+        tunnels: Tunnels,
     ) -> Self {
         Self {
             bypass: params.bypass,
-            body_idle,
+            body_idle: around.body_idle,
             memory,
-            drain,
+            drain: around.drain.clone(),
+            tunnels,
+            is_secure: around.is_secure,
             host: params.host,
             forwarded: params.forwarded,
             cells: Mutex::new(Cells::new()),
@@ -59,6 +66,7 @@ impl Shared {
             authority: &lane.target.authority,
             base_path: &lane.target.base_path,
             client,
+            is_secure: self.is_secure,
         }
     }
 

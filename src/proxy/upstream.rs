@@ -4,35 +4,42 @@
 //! or a fault that says whether anything was sent. Dropping either closes the connection that it came on, or resets its
 //! stream where that carries other requests, too: a client that leaves stops the upstream's work.
 
+mod answer;
+mod body;
 mod connect;
+mod distrust;
 mod http1;
 mod http2;
 mod lease;
 mod mark;
+mod offer;
 mod pool;
 mod streams;
+mod switched;
 mod wire;
 
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use http::header::UPGRADE;
 use http::uri::{Authority, Scheme};
-use http::{Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prometheus::IntGauge;
 
-use self::connect::Connector;
+use self::answer::Ambiguous;
+use self::connect::{Connector, Tls};
 use self::lease::{Lease, Unanswered};
 use self::pool::Pool;
 use super::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
+use crate::tls::{Expiry, Reloaded};
 
+pub use self::body::AnswerBody;
 pub use self::connect::TlsError;
 pub use self::mark::Tally;
+pub use self::switched::{Place, Switched};
+pub use crate::tls::ClientParams as TlsParams;
 
 /// Where requests go, and over which connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,19 +54,6 @@ pub struct Params {
     pub tls: TlsParams,
     /// The connections' limits.
     pub connections: ConnectionParams,
-}
-
-/// TLS towards the upstream (`[tls.upstream]`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsParams {
-    /// PEM roots that replace the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Our PEM certificate chain, where the upstream asks for one.
-    pub client_cert: Option<PathBuf>,
-    /// The key that belongs to it.
-    pub client_key: Option<PathBuf>,
-    /// The name to expect in the certificate, if not the authority's host.
-    pub server_name: Option<String>,
 }
 
 /// The limits of the connections to one upstream (`[connections]`).
@@ -103,12 +97,7 @@ pub struct Limits {
 /// One upstream and its connections.
 pub struct Upstream {
     pool: Pool,
-}
-
-/// An answer's body; gives its connection back when it ends well, and closes it otherwise.
-pub struct AnswerBody {
-    incoming: Incoming,
-    lease: Option<Lease>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Upstream {
@@ -116,15 +105,35 @@ impl Upstream {
     ///
     /// # Errors
     /// When what TLS needs is missing or unreadable.
-    pub fn new(params: &Params, header_case: HeaderCase, open: IntGauge) -> Result<Self, TlsError> {
+    pub fn new(
+        params: &Params,
+        header_case: HeaderCase,
+        open: IntGauge,
+        expiry: &Expiry,
+    ) -> Result<Self, TlsError> {
+        let connector = Connector::new(params, expiry)?;
+        let tls = connector.tls();
         Ok(Self {
-            pool: Pool::new(
-                Connector::new(params)?,
-                params.connections,
-                header_case,
-                open,
-            ),
+            pool: Pool::new(connector, params.connections, header_case, open),
+            tls,
         })
+    }
+
+    /// Reads the files that TLS needs again, if it is used; blocks for as long as that takes. Connections that exist keep
+    /// what they began with: those of HTTP/1.1 for `connections.max_age` at most, those of HTTP/2 to the end of the requests
+    /// that they carry.
+    pub fn reload(&self) -> Reloaded {
+        let reload = |tls: &Arc<Tls>| tls.reload();
+        let reloaded = self.tls.as_ref().map_or(Reloaded::Same, reload);
+        if reloaded == Reloaded::New {
+            self.pool.retire_streams();
+        }
+        reloaded
+    }
+
+    /// Whether there is any such file.
+    pub fn has_tls_files(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_files())
     }
 
     /// Sends one request once, and returns the answer as soon as its head is there.
@@ -161,23 +170,21 @@ impl Upstream {
         tally: &Tally,
         connect: Duration,
     ) -> Result<Response<AnswerBody>, Fault> {
+        let asks_upgrade = request.headers().contains_key(UPGRADE);
         loop {
-            let mut lease = self.pool.lease(trust, connect).await?;
+            let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
             lease.expect(tally.mark());
-            let unanswered = match lease.send(request).await {
-                // Its end of the connection speaks something else now, which nobody asked for: `Upgrade` does not go up.
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                    return Err(Fault {
+            let method = request.method().clone();
+            let Unanswered { error, untouched } = match lease.send(request).await {
+                Ok(response) => {
+                    let received = received(response, lease, &method, asks_upgrade);
+                    return received.map_err(|Ambiguous| Fault {
                         kind: FaultKind::Unreadable,
                         sent: tally.sent(),
                     });
                 }
-                Ok(response) => {
-                    return Ok(response.map(|incoming| AnswerBody::new(incoming, lease)));
-                }
                 Err(unanswered) => unanswered,
             };
-            let Unanswered { error, untouched } = unanswered;
             // On a shared connection a byte may have been somebody else's, and hyper alone knows.
             let sent = match (&untouched, &lease) {
                 (Some(_), Lease::Stream(_)) => Sent::Nothing,
@@ -186,7 +193,10 @@ impl Upstream {
             match untouched {
                 Some(unsent) if lease.is_reused() && sent == Sent::Nothing => request = unsent,
                 _ => {
-                    let kind = kind(&error);
+                    let kind = kind(&error, &lease);
+                    if kind == FaultKind::Http1Required {
+                        self.pool.require_http1();
+                    }
                     return Err(Fault { kind, sent });
                 }
             }
@@ -194,65 +204,39 @@ impl Upstream {
     }
 }
 
-fn kind(error: &hyper::Error) -> FaultKind {
+/// What came back, if it can be believed.
+fn received(
+    mut response: Response<Incoming>,
+    lease: Lease,
+    method: &Method,
+    asks_upgrade: bool,
+) -> Result<Response<AnswerBody>, Ambiguous> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return match lease {
+            Lease::Whole(whole) if asks_upgrade => {
+                let end = Switched::of(&mut response, whole);
+                Ok(response.map(|incoming| AnswerBody::of_switched(incoming, end)))
+            }
+            // Its end of the connection speaks something else now, which nobody asked for.
+            _ => Err(Ambiguous),
+        };
+    }
+    let keep = answer::settle(method, &mut response)?;
+    Ok(response.map(|incoming| AnswerBody::new(incoming, lease, keep)))
+}
+
+fn kind(error: &hyper::Error, lease: &Lease) -> FaultKind {
     tracing::debug!(
         error = error as &dyn std::error::Error,
         "attempt got no answer"
     );
-    if http2::is_refused(error) {
-        FaultKind::StreamRefused
+    if let Some(refusal) = http2::refusal(error) {
+        refusal
     } else if error.is_parse() {
         FaultKind::Unreadable
+    } else if lease.is_alerted() {
+        FaultKind::TlsAlert
     } else {
         FaultKind::Closed
-    }
-}
-
-impl AnswerBody {
-    fn new(incoming: Incoming, lease: Lease) -> Self {
-        let mut body = Self {
-            incoming,
-            lease: Some(lease),
-        };
-        body.finish_at_end();
-        body
-    }
-
-    fn finish_at_end(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.give_back();
-        }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &frame {
-            Some(Ok(_)) => self.finish_at_end(),
-            Some(Err(_)) => drop(self.lease.take()),
-            None => {
-                if let Some(lease) = self.lease.take() {
-                    lease.give_back();
-                }
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
     }
 }

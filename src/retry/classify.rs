@@ -23,7 +23,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use self::evidence::Evidence;
 pub use self::words::{
-    Class, Classified, Fault, FaultKind, Integration, Kind, Proof, Ran, Scope, Sent, UnknownWord,
+    Class, Classified, Distrust, Fault, FaultKind, Integration, Kind, Proof, Ran, Scope, Sent,
+    UnknownWord,
 };
 
 /// What the shell saw of one attempt.

@@ -30,6 +30,19 @@ struct State {
     idle_since: Instant,
     /// HTTP/2 sends bytes of its own while idle, so there no byte begins a head.
     is_http2: bool,
+    /// Whether the connection was handed over to another protocol.
+    left_http: bool,
+    /// Since when the client has taken none of the bytes that wait for it.
+    blocked_since: Option<Instant>,
+}
+
+/// Why a connection is closed that would otherwise stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Idle for too long, or in one head.
+    Silent,
+    /// The client takes nothing of what it is given.
+    Deaf,
 }
 
 /// One request in flight.
@@ -44,20 +57,23 @@ impl Activity {
             head_since: None,
             idle_since: clock::now(),
             is_http2: false,
+            left_http: false,
+            blocked_since: None,
         }))
     }
 
-    /// Waits until the connection has been idle, or in one head, for too long.
-    pub(super) async fn overdue(&self, params: &Params) {
+    /// Waits until the connection has been idle, in one head, or without a byte taken by the client, for too long.
+    pub(super) async fn overdue(&self, params: &Params) -> Overdue {
         loop {
             let now = clock::now();
             let due = match self.due(params) {
-                Some(due) if due <= now => return,
-                Some(due) => due,
+                Some((due, why)) if due <= now => return why,
+                Some((due, _)) => due,
                 None => now + params.idle,
             };
-            // A head may begin meanwhile; looked at this often, it is noticed within half its limit more.
-            tokio::time::sleep_until(due.min(now + params.header_timeout / 2).into()).await;
+            // A head or a pause may begin meanwhile; looked at this often, it is noticed within half its limit more.
+            let look = params.header_timeout.min(params.body_idle) / 2;
+            tokio::time::sleep_until(due.min(now + look).into()).await;
         }
     }
 
@@ -71,18 +87,20 @@ impl Activity {
         }
     }
 
-    /// When patience ends, if nothing changes; never while a request is in flight.
-    fn due(&self, params: &Params) -> Option<Instant> {
+    /// When patience ends, if nothing changes; while a request is in flight only with a client that takes nothing.
+    fn due(&self, params: &Params) -> Option<(Instant, Overdue)> {
         let state = self.lock();
-        if state.in_flight > 0 {
+        if let Some(since) = state.blocked_since {
+            return Some((since + params.body_idle, Overdue::Deaf));
+        }
+        if state.in_flight > 0 || state.left_http {
             return None;
         }
         let idle = state.idle_since + params.idle;
-        Some(
-            state
-                .head_since
-                .map_or(idle, |since| since + params.header_timeout),
-        )
+        let due = state
+            .head_since
+            .map_or(idle, |since| since + params.header_timeout);
+        Some((due, Overdue::Silent))
     }
 
     fn is_idle(&self) -> bool {
@@ -91,7 +109,8 @@ impl Activity {
 
     /// Whether any byte of an answer to a request may still have to be written.
     pub(super) fn owes_answer(&self) -> bool {
-        self.lock().owes_answer
+        let state = self.lock();
+        state.owes_answer || state.left_http
     }
 
     /// Everything written so far has gone out.
@@ -100,12 +119,28 @@ impl Activity {
         state.owes_answer = state.in_flight > 0;
     }
 
-    /// Bytes of the client came.
-    pub(super) fn bytes_came(&self) {
+    /// Bytes of the client came. Says whether they may still be HTTP/1.
+    pub(super) fn bytes_came(&self) -> bool {
         let mut state = self.lock();
         if state.in_flight == 0 && state.head_since.is_none() && !state.is_http2 {
             state.head_since = Some(clock::now());
         }
+        !state.is_http2 && !state.left_http
+    }
+
+    /// The client took bytes, or has no room for any.
+    pub(super) fn offered(&self, is_taken: bool) {
+        let mut state = self.lock();
+        if is_taken {
+            state.blocked_since = None;
+        } else if state.blocked_since.is_none() {
+            state.blocked_since = Some(clock::now());
+        }
+    }
+
+    /// From now on the connection carries something else than HTTP: what is written is nobody's refusal, and what is read no request.
+    pub(super) fn leaves_http(&self) {
+        self.lock().left_http = true;
     }
 
     /// A head is complete; its request is in flight until what is returned is dropped.

@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::tcp::SharedTcp;
 
 /// The answer for the client in the place of hyper's, if what hyper writes is a refusal.
 ///
@@ -25,6 +27,11 @@ pub(super) fn in_our_words(written: &[u8]) -> Option<Vec<u8>> {
         status if status.is_client_error() => "the request cannot be read as HTTP",
         _ => return None,
     };
+    Some(problem(status, detail))
+}
+
+/// A whole answer of ours to what is no request.
+fn problem(status: StatusCode, detail: &str) -> Vec<u8> {
     let title = status.canonical_reason().unwrap_or("Error");
     let problem = serde_json::json!({
         "type": "about:blank",
@@ -42,13 +49,28 @@ pub(super) fn in_our_words(written: &[u8]) -> Option<Vec<u8>> {
         status.as_u16(),
         problem.len()
     );
-    Some(answer.into_bytes())
+    answer.into_bytes()
 }
 
-/// Best effort, and bounded: a client that does not take its 503 is closed all the same.
-pub(super) async fn turn_away(mut stream: TcpStream) {
+/// One connection too many.
+pub(super) async fn turn_away(stream: TcpStream) {
+    say(stream, TOO_MANY).await;
+}
+
+/// Plain HTTP where TLS is expected. Its bytes are read on for a while, since closing over them would reset the connection
+/// before the answer is read.
+pub(super) async fn turn_away_plain(mut stream: SharedTcp) {
+    let detail = "this port speaks HTTPS, and the request is plain HTTP";
+    say(&mut stream, &problem(StatusCode::BAD_REQUEST, detail)).await;
+    let mut nowhere = tokio::io::sink();
+    let rest = tokio::io::copy(&mut stream, &mut nowhere);
+    let _left_or_not = tokio::time::timeout(TURN_AWAY_MAX, rest).await;
+}
+
+/// Best effort, and bounded: a client that does not take its answer is closed all the same.
+async fn say(mut stream: impl AsyncWrite + Unpin, answer: &[u8]) {
     let told = async {
-        stream.write_all(TOO_MANY).await?;
+        stream.write_all(answer).await?;
         stream.shutdown().await
     };
     if !matches!(tokio::time::timeout(TURN_AWAY_MAX, told).await, Ok(Ok(()))) {
@@ -64,7 +86,7 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     connection: close\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many client connections\"}";
 
-/// How long a turned-away client may take to read why.
+/// How long a turned-away client may take to read why, and to leave.
 const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The two sides from which a client connection is watched: its bytes, and its requests.
 //!
-//! Both tell the connection's [`Activity`] what happens. The stream also puts hyper's own
-//! refusals in our words, since only here can they be told from answers.
+//! Both tell the connection's [`Activity`] what happens. The stream also has every request's bytes looked at by
+//! [`Framing`], and puts hyper's own refusals in our words, since only here can they be told from answers.
 
 use std::io;
 use std::pin::Pin;
@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
 use super::activity::{Activity, Flight};
+use super::connection::Place;
+use super::framing::Framing;
 use super::refusal;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
@@ -22,8 +24,13 @@ pub(super) struct Watched<IO> {
     io: IO,
     activity: Arc<Activity>,
     refused: Arc<dyn Fn() + Send + Sync>,
+    framing: Framing,
+    /// What hyper reads before anything else that comes.
+    unread: &'static [u8],
     /// What is still to be written in the place of hyper's refusal.
     refusal: Option<Bytes>,
+    /// Given back when the stream goes, whoever has it by then.
+    _place: Place,
 }
 
 /// A service whose requests are counted until their answers end.
@@ -40,17 +47,22 @@ pub(super) struct InFlight<B> {
 }
 
 impl<IO> Watched<IO> {
-    /// Watches `io`; `refused` is told of every refusal.
+    /// Watches `io`; `refused` is told of every refusal, and no head longer than `head_bytes_max` is looked at.
     pub(super) fn new(
         io: IO,
         activity: Arc<Activity>,
         refused: Arc<dyn Fn() + Send + Sync>,
+        head_bytes_max: usize,
+        place: Place,
     ) -> Self {
         Self {
             io,
             activity,
             refused,
+            framing: Framing::new(head_bytes_max),
+            unread: &[],
             refusal: None,
+            _place: place,
         }
     }
 
@@ -70,7 +82,9 @@ impl<IO: AsyncWrite + Unpin> Watched<IO> {
     /// Writes what stands in the place of hyper's refusal to its last byte.
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = &mut self.refusal {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, rest))?;
+            let offered = Pin::new(&mut self.io).poll_write(cx, rest);
+            self.activity.offered(offered.is_ready());
+            let written = ready!(offered)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -106,8 +120,13 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let flight = self.activity.request_came(request.version());
         let answered = self.service.call(request);
+        let activity = Arc::clone(&self.activity);
         Box::pin(async move {
-            Ok(answered.await?.map(|body| InFlight {
+            let answer = answered.await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.leaves_http();
+            }
+            Ok(answer.map(|body| InFlight {
                 body,
                 _request: flight,
             }))
@@ -141,10 +160,21 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let room = self.unread.len().min(buf.remaining());
+        if room > 0 {
+            let (now, later) = self.unread.split_at(room);
+            buf.put_slice(now);
+            self.unread = later;
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.activity.bytes_came();
+            if self.activity.bytes_came() {
+                self.unread = self.framing.look(&mut buf.filled_mut()[before..]);
+            } else {
+                self.framing.forget();
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -160,7 +190,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         if self.refusal.is_some() {
             return self.poll_refusal(cx).map_ok(|()| buf.len());
         }
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let offered = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.activity.offered(offered.is_ready());
+        offered
     }
 
     fn poll_write_vectored(
@@ -173,7 +205,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
             let bytes = bufs.iter().map(|buf| buf.len()).sum();
             return self.poll_refusal(cx).map_ok(|()| bytes);
         }
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let offered = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.activity.offered(offered.is_ready());
+        offered
     }
 
     fn is_write_vectored(&self) -> bool {

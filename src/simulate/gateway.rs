@@ -1,12 +1,12 @@
 //! The gateway's limits: the bucket first, then the slots, as API Gateway and Lambda do.
 
-use super::{Disturbance, Gateway, Trouble};
+use super::{ColdStart, Disturbance, Gateway, Trouble};
 
 /// What becomes of an attempt that reaches the gateway.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Reception {
-    /// It executes.
-    Accepted,
+    /// It executes, and takes so many seconds more than it would in a warm environment.
+    Accepted(f64),
     /// The bucket is empty.
     RateLimited,
     /// No slot is free; its token is gone.
@@ -24,6 +24,17 @@ pub(super) struct Limits {
     tokens: f64,
     filled_until: f64,
     executing: u32,
+    environments: u32,
+    /// Environments that may be made now, and until when that was counted.
+    starts: f64,
+    starts_until: f64,
+}
+
+impl Reception {
+    /// Whether it executes.
+    pub(super) fn is_accepted(self) -> bool {
+        matches!(self, Self::Accepted(_))
+    }
 }
 
 impl Limits {
@@ -32,6 +43,9 @@ impl Limits {
             tokens: gateway.rate.map_or(0.0, |rate| rate.burst),
             filled_until: 0.0,
             executing: 0,
+            environments: 0,
+            starts: gateway.cold_start.map_or(0.0, |cold| cold.per_second),
+            starts_until: 0.0,
             gateway,
         }
     }
@@ -50,8 +64,10 @@ impl Limits {
         if !self.has_slot(now) {
             return Reception::SlotLimited;
         }
-        self.executing += 1;
-        Reception::Accepted
+        match self.start(now) {
+            Some(extra) => Reception::Accepted(extra),
+            None => Reception::SlotLimited,
+        }
     }
 
     /// An execution ended.
@@ -59,17 +75,39 @@ impl Limits {
         self.executing -= 1;
     }
 
-    /// Starts one if everything is there, and spends nothing if not; the oracle's way.
-    pub(super) fn start_if_free(&mut self, now: f64) -> bool {
+    /// Starts one if everything is there, and spends nothing if not; the oracle's way. Says how much longer it will take.
+    pub(super) fn start_if_free(&mut self, now: f64) -> Option<f64> {
         let is_up = !matches!(
             self.trouble(now),
             Some(Trouble::Refuses | Trouble::Swallows(_))
         );
-        let starts = is_up && self.has_slot(now) && self.take_token(now);
-        if starts {
-            self.executing += 1;
+        let is_free = is_up && self.has_slot(now) && self.has_environment(now);
+        (is_free && self.take_token(now)).then(|| self.start(now))?
+    }
+
+    /// Executes one more, in a warm environment or in a new one; says how much longer that takes.
+    fn start(&mut self, now: f64) -> Option<f64> {
+        if !self.has_environment(now) {
+            return None;
         }
-        starts
+        self.executing += 1;
+        if self.executing <= self.environments {
+            return Some(0.0);
+        }
+        self.environments = self.executing;
+        self.starts -= 1.0;
+        let cold = self.gateway.cold_start;
+        Some(cold.map_or(0.0, |cold| cold.extra.as_secs_f64()))
+    }
+
+    fn has_environment(&mut self, now: f64) -> bool {
+        let Some(ColdStart { per_second, .. }) = self.gateway.cold_start else {
+            return true;
+        };
+        let earned = (now - self.starts_until).max(0.0) * per_second;
+        self.starts = (self.starts + earned).min(per_second);
+        self.starts_until = self.starts_until.max(now);
+        self.executing < self.environments || self.starts >= 1.0 - ROUNDING
     }
 
     /// Seconds until the next token, if the bucket is what is missing.

@@ -99,18 +99,24 @@ impl Door<'_> {
                 continue;
             };
             let is_hopeless = now + margin + arrival.delays.1 > deadline;
-            if !is_hopeless && !self.limits.start_if_free(now) {
+            let started = if is_hopeless {
+                None
+            } else {
+                self.limits.start_if_free(now)
+            };
+            if !is_hopeless && started.is_none() {
                 break;
             }
             self.waiting.pop();
             self.arrivals.remove(&number);
-            if is_hopeless {
+            let Some(extra) = started else {
                 continue;
-            }
+            };
             let sent = now - arrival.delays.0;
             self.tally.sent(arrival.sender, now);
-            let answered = now + arrival.service + arrival.delays.1;
-            self.schedule(now + arrival.service, Moment::End);
+            let ended = now + arrival.service + extra;
+            let answered = ended + arrival.delays.1;
+            self.schedule(ended, Moment::End);
             if answered <= deadline {
                 self.tally
                     .succeeded(answered, arrival.sender, arrival.at, sent);

@@ -49,7 +49,7 @@ impl Rival {
             doubled.min(max) * rng.f64()
         };
         match self.policy {
-            Policy::Redrive | Policy::None => None,
+            Policy::Redrive | Policy::RedriveOpen | Policy::None => None,
             Policy::Immediate => (attempts <= 3).then_some(0.0),
             Policy::Exponential => (attempts <= 8).then(|| jitter(0.1, f64::INFINITY, rng)),
             Policy::AwsStandard => {

@@ -1,6 +1,7 @@
 //! One sender: redrive's decisions in the order in which the proxy asks for them, or another policy's.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,9 @@ use super::request::Request;
 use super::rival::Rival;
 use super::{Params, Policy};
 use crate::pace::{Controller, Feedback, Mode, WaiterId};
-use crate::retry::budget::Budget;
+use crate::retry::budget::{self, Budget};
 use crate::retry::classify::{Class, Classified, Kind, Ran, Scope};
-use crate::retry::{self, Circumstances, Session, Subject, Verdict};
+use crate::retry::{self, Circumstances, MaxAttempts, Reason, Session, Subject, Verdict};
 
 /// Who decides.
 pub(super) enum Sender {
@@ -36,22 +37,44 @@ pub(super) struct Redrive {
 
 impl Sender {
     pub(super) fn new(params: &Params, policy: Policy, base: Instant) -> Self {
-        if policy != Policy::Redrive {
-            return Self::Rival(Rival::new(policy));
-        }
-        let mut retry = params.retry.clone();
+        let (mut retry, budget) = match policy {
+            Policy::Redrive => (params.retry.clone(), params.budget),
+            Policy::RedriveOpen => (unlimited(params.retry.clone()), free(params.budget)),
+            _ => return Self::Rival(Rival::new(policy)),
+        };
         if params.pace.mode == Mode::Adaptive {
             // Behind a window a throttled request waits for its turn, not for the clock: the controller says how long it rests.
             retry.backoff.throttle_base = Duration::ZERO;
         }
         Self::Redrive(Box::new(Redrive {
             controller: Controller::new(params.pace, base),
-            budget: Budget::new(params.budget, base),
+            budget: Budget::new(budget, base),
             waiters: HashMap::new(),
             wake_at: f64::INFINITY,
             policy: Arc::new(retry),
         }))
     }
+}
+
+/// The same policy, with attempts without number.
+fn unlimited(mut retry: retry::Policy) -> retry::Policy {
+    let without_number = NonZeroU32::MAX;
+    retry.max_attempts = MaxAttempts {
+        throttled: without_number,
+        suspected: without_number,
+        other: without_number,
+    };
+    retry
+}
+
+/// The same budget, from which nothing is taken.
+fn free(mut budget: budget::Params) -> budget::Params {
+    budget.cost = budget::Cost {
+        throttled_milli: 0,
+        suspected_milli: 0,
+        other_milli: 0,
+    };
+    budget
 }
 
 impl Redrive {
@@ -66,14 +89,15 @@ impl Redrive {
         Session::new(Arc::clone(&self.policy), subject, deadline)
     }
 
-    /// What the proxy does with an outcome: refund, learn, ask. Seconds to rest before another attempt, or none.
+    /// What the proxy does with an outcome: refund, learn, ask. Seconds to rest before another attempt, or why there is none:
+    /// no reason where none was wanted.
     pub(super) fn rest(
         &mut self,
         request: &mut Request,
         at: Instant,
         (classified, feedback): (Classified, Feedback),
         rng: &mut fastrand::Rng,
-    ) -> Option<f64> {
+    ) -> Result<f64, Option<Reason>> {
         if let Some(paid) = request.paid.take()
             && classified.class == Class::Ok
         {
@@ -90,7 +114,9 @@ impl Redrive {
             draining: false,
             rest: None,
         };
-        let session = request.session.as_mut()?;
+        let Some(session) = request.session.as_mut() else {
+            return Err(None);
+        };
         match session.on_outcome(at, &classified, None, circumstances, rng) {
             Verdict::Retry { after } => {
                 request.cause = classified.class;
@@ -98,9 +124,10 @@ impl Redrive {
                     Feedback::Throttle(_) => self.controller.rest(request.attempts, rng),
                     _ => Duration::ZERO,
                 };
-                Some(after.max(rest).as_secs_f64())
+                Ok(after.max(rest).as_secs_f64())
             }
-            Verdict::Deliver | Verdict::Stop(_) => None,
+            Verdict::Deliver => Err(None),
+            Verdict::Stop(reason) => Err(Some(reason)),
         }
     }
 }
@@ -109,7 +136,7 @@ impl Redrive {
 pub(super) fn read(reception: Reception, tells_kind: bool) -> (Classified, Feedback) {
     let told = |kind| if tells_kind { kind } else { Kind::Unknown };
     let (class, ran, kind, feedback) = match reception {
-        Reception::Accepted => (Class::Ok, Ran::Yes, Kind::Unknown, Feedback::Success),
+        Reception::Accepted(_) => (Class::Ok, Ran::Yes, Kind::Unknown, Feedback::Success),
         Reception::RateLimited => {
             let kind = told(Kind::Rate);
             (Class::Throttled, Ran::No, kind, Feedback::Throttle(kind))

@@ -1,5 +1,7 @@
 //! The events of a run, in order of time: requests arrive, attempts reach the gateway, answers come back, rests end.
 
+mod turns;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -9,9 +11,9 @@ use super::load::{Arrival, Arrivals, delay};
 use super::request::{Request, Requests};
 use super::sender::{Sender, read};
 use super::tally::Tally;
+use super::timeline::{Now, Slot, Timeline};
 use super::{Params, Policy};
 use crate::clock;
-use crate::pace::{Admission, Attempt, Decision, Waiter};
 use crate::retry::classify::Class;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,7 @@ pub(super) struct World<'a> {
     scheduled: u64,
     rng: fastrand::Rng,
     tally: Tally,
+    timeline: Option<Timeline>,
 }
 
 impl<'a> World<'a> {
@@ -64,11 +67,24 @@ impl<'a> World<'a> {
             // Not the arrivals' stream: a policy's own draws must not change who arrives when.
             rng: fastrand::Rng::with_seed(!params.seed),
             tally: Tally::new(params),
+            timeline: None,
         }
     }
 
     /// Runs until nothing is left to happen.
     pub(super) fn run(mut self) -> Tally {
+        self.run_out();
+        self.tally
+    }
+
+    /// The same, and tells what happened when.
+    pub(super) fn watched(mut self) -> Timeline {
+        self.timeline = Some(Timeline::new(self.params.duration));
+        self.run_out();
+        self.timeline.expect("it was put there above")
+    }
+
+    fn run_out(&mut self) {
         let mut arrivals = Arrivals::new(self.params).peekable();
         loop {
             let next = self
@@ -78,9 +94,27 @@ impl<'a> World<'a> {
             match arrivals.next_if(|arrival| arrival.at <= next) {
                 Some(arrival) => self.arrive(arrival),
                 None if next.is_finite() => self.step(),
-                None => return self.tally,
+                None => return,
             }
         }
+    }
+
+    /// What there is to see at this moment; the timeline wants to know it now and then.
+    fn look(&mut self, now: f64) {
+        let Some(timeline) = self.timeline.as_mut().filter(|it| it.is_due(now)) else {
+            return;
+        };
+        let mut seen = Now::default();
+        for sender in &self.senders {
+            if let Sender::Redrive(redrive) = sender {
+                seen.waiting += redrive.controller.waiting();
+                if redrive.controller.is_gate_closed() {
+                    seen.closed += 1;
+                    seen.window += redrive.controller.window();
+                }
+            }
+        }
+        timeline.look(now, seen);
     }
 
     fn step(&mut self) {
@@ -88,6 +122,7 @@ impl<'a> World<'a> {
             return;
         };
         let now = f64::from_bits(at);
+        self.look(now);
         match event {
             Event::Reach(request) => self.reach(now, request),
             Event::End => self.limits.end(),
@@ -105,6 +140,12 @@ impl<'a> World<'a> {
         }
     }
 
+    fn note(&mut self, now: f64, count: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.timeline.as_mut().and_then(|it| it.slot(now)) {
+            count(slot);
+        }
+    }
+
     fn schedule(&mut self, at: f64, event: Event) {
         self.scheduled += 1;
         // For times that are not negative the order of the bits is that of the numbers.
@@ -119,6 +160,7 @@ impl<'a> World<'a> {
     fn arrive(&mut self, arrival: Arrival) {
         let Arrival { at, sender, .. } = arrival;
         self.tally.arrived(sender, at);
+        self.note(at, |slot| slot.offered += 1);
         let deadline = at + self.params.deadline.as_secs_f64();
         let deadline_at = self.instant(deadline);
         let session = match &mut self.senders[sender] {
@@ -135,7 +177,7 @@ impl<'a> World<'a> {
             service: arrival.service,
             attempts: 0,
             sent: at,
-            reception: Reception::Accepted,
+            reception: Reception::Accepted(0.0),
             turn: None,
             session,
             paid: None,
@@ -143,93 +185,6 @@ impl<'a> World<'a> {
         };
         let index = self.requests.keep(request);
         self.rested(at, index);
-    }
-
-    /// Asks for the first attempt, or the next one.
-    fn rested(&mut self, now: f64, index: u32) {
-        let request = self.requests.of(index);
-        let (sender, arrived, deadline) = (request.sender, request.arrived, request.deadline);
-        let is_retry = request.attempts > 0;
-        let waiter = Waiter {
-            since: self.instant(arrived),
-            start_by: self.instant(deadline),
-            answer_by: Some(self.instant(deadline)),
-            is_retry,
-        };
-        let at = self.instant(now);
-        let Sender::Redrive(redrive) = &mut self.senders[sender] else {
-            return self.send(now, index);
-        };
-        match redrive.controller.arrive(at, waiter, &mut self.rng) {
-            Admission::Go(turn) => self.go(now, index, turn),
-            Admission::Wait(id) => {
-                redrive.waiters.insert(id, index);
-            }
-            Admission::Shed { .. } => self.shed(now, index),
-        }
-        self.pump(now, sender);
-    }
-
-    /// Lets the controller decide, and sees to it that it is asked again.
-    fn pump(&mut self, now: f64, sender: usize) {
-        let at = self.instant(now);
-        loop {
-            let Sender::Redrive(redrive) = &mut self.senders[sender] else {
-                return;
-            };
-            let Some(decision) = redrive.controller.decide(at, &mut self.rng) else {
-                break;
-            };
-            let (Decision::Go(id, _) | Decision::Shed { waiter: id, .. }) = &decision;
-            let index = redrive
-                .waiters
-                .remove(id)
-                .expect("a decision names one who waits");
-            match decision {
-                Decision::Go(_, turn) => self.go(now, index, turn),
-                Decision::Shed { .. } => self.shed(now, index),
-            }
-        }
-        let base = self.base;
-        let Sender::Redrive(redrive) = &mut self.senders[sender] else {
-            return;
-        };
-        if let Some(wake) = redrive.controller.next_wake(at) {
-            // Rounded to the next float, it must still be later.
-            let wake = (wake - base).as_secs_f64().max(now + STEP_MIN);
-            if wake < redrive.wake_at {
-                redrive.wake_at = wake;
-                let number = u32::try_from(sender).expect("fewer senders than that");
-                self.schedule(wake, Event::Wake(number));
-            }
-        }
-    }
-
-    fn shed(&mut self, now: f64, index: u32) {
-        let sender = self.requests.of(index).sender;
-        self.tally.shed(sender, now);
-        self.requests.remove(index);
-    }
-
-    /// Its turn has come: pays, if it is a retry, and goes.
-    fn go(&mut self, now: f64, index: u32, turn: Attempt) {
-        let at = self.instant(now);
-        let request = self.requests.of(index);
-        let Sender::Redrive(redrive) = &mut self.senders[request.sender] else {
-            return;
-        };
-        if request.attempts == 0 {
-            redrive.budget.earn(at);
-        } else {
-            let cost = self.params.budget.cost.of(request.cause);
-            if !redrive.budget.try_spend(at, cost) {
-                redrive.controller.forget(at, turn);
-                return self.requests.remove(index);
-            }
-            request.paid = Some(cost);
-        }
-        request.turn = Some(turn);
-        self.send(now, index);
     }
 
     fn send(&mut self, now: f64, index: u32) {
@@ -249,9 +204,9 @@ impl<'a> World<'a> {
         let (service, sent) = (request.service, request.sent);
         let back = now + delay(self.params.gateway.network, &mut self.rng);
         let answered = match reception {
-            Reception::Accepted => {
-                self.schedule(now + service, Event::End);
-                back + service
+            Reception::Accepted(extra) => {
+                self.schedule(now + service + extra, Event::End);
+                back + service + extra
             }
             Reception::Swallowed(patience) => sent + patience,
             _ => back,
@@ -263,9 +218,12 @@ impl<'a> World<'a> {
         let request = self.requests.of(index);
         let (sender, reception) = (request.sender, request.reception);
         let (deadline, arrived, sent) = (request.deadline, request.arrived, request.sent);
-        let is_good = reception == Reception::Accepted;
+        let is_good = reception.is_accepted();
         if is_good && now <= deadline {
             self.tally.succeeded(now, sender, arrived, sent);
+            self.note(now, |slot| slot.served += 1);
+        } else if !is_good {
+            self.note(now, |slot| slot.refused += 1);
         }
         let at = self.instant(now);
         let rest = match &mut self.senders[sender] {
@@ -278,21 +236,23 @@ impl<'a> World<'a> {
                 let attempts = self.requests.of(index).attempts;
                 if is_good {
                     rival.on_success(attempts);
-                    None
+                    Err(None)
                 } else {
                     let rest = rival.retry(now, attempts, &mut self.rng);
-                    rest.filter(|rest| now + rest < deadline)
+                    rest.filter(|rest| now + rest < deadline).ok_or(None)
                 }
             }
         };
         match rest {
-            Some(rest) if rest > 0.0 => self.schedule(now + rest, Event::Rested(index)),
-            Some(_) => return self.rested(now, index),
-            None => self.requests.remove(index),
+            Ok(rest) if rest > 0.0 => self.schedule(now + rest, Event::Rested(index)),
+            Ok(_) => return self.rested(now, index),
+            Err(reason) => {
+                if let Some(reason) = reason {
+                    self.tally.gave_up(sender, now, reason);
+                }
+                self.requests.remove(index);
+            }
         }
         self.pump(now, sender);
     }
 }
-
-/// Seconds; finer than anything that is simulated, coarser than the float's last bit after a day.
-const STEP_MIN: f64 = 1e-9;

@@ -6,6 +6,7 @@
 )]
 
 mod process;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

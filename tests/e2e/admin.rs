@@ -1,7 +1,9 @@
-//! The operator's side: liveness, readiness, metrics, and nothing else.
+//! The operator's side: liveness, readiness, metrics, the status, and nothing else.
 
-use crate::answers::ok;
-use crate::support::{Client, Reserved, Sidecar, Upstream};
+use serde_json::{Value, json};
+
+use crate::answers::{ok, throttled};
+use crate::support::{Client, Reply, Reserved, Sidecar, Upstream};
 
 #[tokio::test]
 async fn health_and_readiness_never_speak_of_the_upstream() {
@@ -50,7 +52,7 @@ async fn there_is_nothing_else_and_nothing_to_change() {
     for path in ["/nothing", "/metrics/", "//livez", "/livez%20"] {
         assert_eq!(Client::get(sidecar.admin, path).await.status, 404, "{path}");
     }
-    for path in ["/livez", "/readyz", "/metrics"] {
+    for path in ["/livez", "/readyz", "/metrics", "/status"] {
         let answer = Client::post(sidecar.admin, path, b"").await;
         assert_eq!(
             (answer.status, answer.header("allow")),
@@ -72,4 +74,64 @@ async fn a_question_of_the_operator_is_no_request() {
 
     assert_eq!(sidecar.total("redrive_requests_total", &[]).await, 0.0);
     assert_eq!(sidecar.total("redrive_client_connections", &[]).await, 0.0);
+}
+
+async fn status(sidecar: &Sidecar) -> Value {
+    let answer = Client::get(sidecar.admin, "/status").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[tokio::test]
+async fn the_status_says_that_nothing_is_learned_before_anything_happened() {
+    let toml = "[[route]]\nname = \"orders\"\npath = \"/orders/*\"\npace = { max_in_flight = 7 }";
+    let sidecar = Sidecar::pacing(Reserved::new().addr, toml).await;
+
+    let status = status(&sidecar).await;
+
+    assert_eq!(status["in_flight"], 0);
+    assert_eq!(status["replay"]["limit_bytes"], 64 << 20);
+    let routes: Vec<_> = status["routes"].as_array().unwrap().iter().collect();
+    assert_eq!(routes[0]["name"], "orders");
+    assert_eq!(routes[1]["name"], "default");
+    assert_eq!(routes[0]["requests"], json!({}));
+    let windows = status["windows"].as_array().unwrap();
+    let own = windows.iter().find(|window| window["route"] == "orders");
+    let own = own.expect("a route that sets the pace has a window of its own");
+    assert_eq!(own["window"], 7.0);
+    assert_eq!(own["gate_closed"], false);
+    assert_eq!(own["learned_requests_per_second"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_status_shows_what_the_window_learned_and_counts_with_the_metrics_words() {
+    let replies = (0..8).map(|n| {
+        if n % 2 == 0 {
+            ok()
+        } else {
+            Reply::Bytes(throttled())
+        }
+    });
+    let upstream = Upstream::answering(replies).await;
+    let toml = "retry.max_attempts.throttled = 1";
+    let sidecar = Sidecar::pacing(upstream.addr, toml).await;
+    for _ in 0..8 {
+        Client::get(sidecar.addr, "/a/b").await;
+    }
+
+    let status = status(&sidecar).await;
+
+    let window = &status["windows"][0];
+    assert_eq!(window["route"], "default");
+    assert_eq!(window["gate_closed"], true);
+    assert_eq!(window["throttle_share"], 0.5);
+    assert!(window["learned_requests_per_second"].as_f64().unwrap() > 0.0);
+    assert!(window["service_seconds"].as_f64().unwrap() > 0.0);
+    let route = &status["routes"][0];
+    assert_eq!(route["requests"], json!({ "ok": 4, "gave_up": 4 }));
+    assert_eq!(route["attempts"], json!({ "ok": 4, "throttled": 4 }));
+    assert_eq!(route["retries_skipped"], json!({ "attempts": 4 }));
+    let budget = &status["budgets"][0];
+    assert_eq!(budget["tokens"], budget["capacity_tokens"]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::answers::{answer, ok, throttled, throttled_with};
-use crate::support::{Client, Origin, Peer, Reply, Sidecar, Upstream};
+use crate::support::{Client, Origin, Peer, Reply, Sidecar, Upstream, in_time};
 
 const ATTEMPTS: &str = "redrive_attempts_total";
 const REQUESTS: &str = "redrive_requests_total";
@@ -163,6 +163,90 @@ async fn a_client_that_leaves_in_the_middle_of_its_answer_ends_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+    let origin = Origin::new();
+    let toml = "[client]\nbody_idle = \"400ms\"\n[connections]\nmax = 1\n";
+    let sidecar = Sidecar::before(origin.addr, toml).await;
+    let mut deaf = Peer::connect(sidecar.addr).await;
+    deaf.write("GET /deaf HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = origin.accept().await;
+    upstream.message().await;
+    upstream
+        .write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        .await;
+    deaf.head().await;
+
+    // Until its connection is closed under it: nobody hoards what the client does not take.
+    let sending = async {
+        let block = [b'x'; 65_536];
+        while tokio::io::AsyncWriteExt::write_all(&mut upstream.stream, &block)
+            .await
+            .is_ok()
+        {}
+    };
+    in_time("the end of the upstream's connection", sending).await;
+
+    sidecar
+        .settles(REQUESTS, &[r#"outcome="client_gone""#], 1.0)
+        .await;
+    // Its turn and its place among the connections are another's now.
+    let mut next = Client::connect(sidecar.addr).await;
+    next.send("GET", "/next", &[], b"").await;
+    let mut upstream = origin.accept().await;
+    upstream.message().await;
+    upstream.write(answer("200 OK", &[], "next")).await;
+    assert_eq!(next.answer_to("GET").await.text(), "next");
+    let mut got = Vec::new();
+    let end = tokio::io::AsyncReadExt::read_to_end(&mut deaf.stream, &mut got);
+    assert!(
+        in_time("the end", end).await.is_err(),
+        "half an answer must not end like a whole one"
+    );
+    drop(next);
+    nothing_is_left(&sidecar).await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
+    const LENGTH: usize = 24 * 1024 * 1024;
+    let body = "x".repeat(LENGTH);
+    let upstream = Upstream::answering([Reply::Bytes(answer("200 OK", &[], &body))]).await;
+    let toml = "[client]\nbody_idle = \"1s\"\n";
+    let sidecar = Sidecar::before(upstream.addr, toml).await;
+    let mut slow = Peer::connect(sidecar.addr).await;
+    slow.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    slow.head().await;
+
+    for _ in 0..24 {
+        // Longer altogether than a client may take nothing.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        slow.read(LENGTH / 24).await;
+    }
+
+    sidecar.settles(REQUESTS, &[r#"outcome="ok""#], 1.0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_it_is_done_has_left_unless_that_is_wanted() {
+    let origin = Origin::new();
+    let sidecar = Sidecar::before(origin.addr, "").await;
+    let mut client = Peer::connect(sidecar.addr).await;
+    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = origin.accept().await;
+    upstream.message().await;
+
+    tokio::io::AsyncWriteExt::shutdown(&mut client.stream)
+        .await
+        .unwrap();
+
+    assert_eq!(upstream.rest().await, b"", "the upstream is told");
+    sidecar
+        .settles(REQUESTS, &[r#"outcome="client_gone""#], 1.0)
+        .await;
+    nothing_is_left(&sidecar).await;
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_while_it_waits_for_its_turn_is_never_sent() {
     let origin = Origin::new();
     let sidecar = Sidecar::before(origin.addr, "[pace]\nmode = \"off\"\nmax_in_flight = 1\n").await;
@@ -222,7 +306,7 @@ async fn every_attempt_that_the_upstream_saw_is_counted_once_whoever_leaves_when
 
     nothing_but_the_budget_is_left(&sidecar).await;
     let counted = sidecar.total(ATTEMPTS, &[]).await;
-    crate::support::in_time("what was counted", async {
+    in_time("what was counted", async {
         while (upstream.count() as f64) < counted {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

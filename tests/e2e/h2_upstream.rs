@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::answers::answer;
-use crate::frames::{self, Frame};
+use crate::support::frames::{self, Frame};
 use crate::support::{Answer, Client, Peer, Sidecar, in_time};
 
 const ATTEMPTS: &str = "redrive_attempts_total";

@@ -14,6 +14,7 @@ async fn seen(toml: &str, head: &str) -> [Message; 2] {
         Sidecar::before(base, &toml).await
     };
     let mut client = Client::connect(sidecar.addr).await;
+    let head = head.replace("UPSTREAM", &base.to_string());
     client.raw(head.as_bytes()).await;
     let answer = client.answer_to("GET").await;
     assert_eq!(answer.status, 200, "{head:?} {}", answer.text());
@@ -139,7 +140,7 @@ async fn the_upstream_sees_its_own_host_or_the_clients() {
 async fn a_target_with_an_authority_names_the_host_whatever_the_header_says() {
     let [seen, _] = seen(
         "host = \"client\"\n",
-        "GET http://shop.example/a?b HTTP/1.1\r\nHost: other.example\r\n\r\n",
+        "GET http://UPSTREAM/a?b HTTP/1.1\r\nHost: other.example\r\n\r\n",
     )
     .await;
 
@@ -148,7 +149,8 @@ async fn a_target_with_an_authority_names_the_host_whatever_the_header_says() {
         "{}",
         seen.head
     );
-    assert_eq!(seen.headers("host"), ["shop.example"]);
+    let host = seen.header("host").unwrap_or_default();
+    assert!(host.starts_with("127.0.0.1:"), "{host}");
 }
 
 #[tokio::test]

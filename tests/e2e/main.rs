@@ -8,13 +8,12 @@
 )]
 
 mod answers;
-#[path = "../h2/frames.rs"]
-mod frames;
 mod support;
 
 mod admin;
 mod budget;
 mod cancel;
+mod clients;
 mod connections;
 mod deadlines;
 mod drain;
@@ -32,4 +31,6 @@ mod safety;
 mod streaming;
 mod throttles;
 mod tls;
+mod tls_listen;
+mod upgrades;
 mod uploads;

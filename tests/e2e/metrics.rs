@@ -6,7 +6,7 @@ use crate::answers::{answer, ok, suspected, throttled};
 use crate::support::{Client, Reply, Sidecar, Upstream};
 
 /// The name and type of every family.
-const FAMILIES: [(&str, &str); 23] = [
+const FAMILIES: [(&str, &str); 25] = [
     ("redrive_requests_total", "counter"),
     ("redrive_attempts_total", "counter"),
     ("redrive_retries_total", "counter"),
@@ -22,6 +22,8 @@ const FAMILIES: [(&str, &str); 23] = [
     ("redrive_waiting_requests", "gauge"),
     ("redrive_upstream_connections", "gauge"),
     ("redrive_client_connections", "gauge"),
+    ("redrive_tunnels", "gauge"),
+    ("redrive_tls_expiry_timestamp_seconds", "gauge"),
     ("redrive_futile_cells", "gauge"),
     ("redrive_replay_bytes", "gauge"),
     ("redrive_replay_limit_bytes", "gauge"),

@@ -85,6 +85,29 @@ async fn one_retry_after_delays_nobody_else() {
     assert_eq!(sidecar.metric("redrive_waiting_requests").await, 1.0);
 }
 
+#[tokio::test]
+async fn two_requests_that_are_told_to_come_back_later_hold_everybody_for_a_moment() {
+    let upstream = Upstream::scripted(|index, _| match index {
+        1 | 2 => Reply::Bytes(throttled_with(&[("Retry-After", "60")])),
+        _ => ok(),
+    })
+    .await;
+    let sidecar = Sidecar::pacing(upstream.addr, "retry.max_attempts.throttled = 1").await;
+    for status in [200, 429, 429] {
+        assert_eq!(Client::get(sidecar.addr, "/a/b").await.status, status);
+    }
+    assert_eq!(sidecar.total(&format!("{WAIT}_sum"), &[]).await, 0.0);
+
+    let next = Client::get(sidecar.addr, "/a/b").await;
+
+    assert_eq!(next.status, 200);
+    let waited = sidecar.total(&format!("{WAIT}_sum"), &[]).await;
+    assert!(
+        (1.0..30.0).contains(&waited),
+        "a moment, whatever was asked for: {waited}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_path_that_always_fails_slows_no_other() {
     let upstream = Upstream::scripted(|_, seen| {

@@ -71,29 +71,13 @@ async fn a_transfer_coding_other_than_chunked_alone_is_refused() {
 async fn a_length_that_is_no_length_is_refused() {
     let with = |lengths: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{lengths}\r\n\r\nbody");
     check(&with("Content-Length: 4\r\nContent-Length: 5"), 400).await;
+    check(&with("Content-Length: 4\r\nContent-Length: 4"), 400).await;
     check(&with("Content-Length: 4, 4"), 400).await;
     check(&with("Content-Length: +4"), 400).await;
     check(&with("Content-Length: -4"), 400).await;
     check(&with("Content-Length: 0x4"), 400).await;
     check(&with("Content-Length:"), 400).await;
     check(&with("Content-Length: 99999999999999999999999"), 400).await;
-}
-
-#[tokio::test]
-async fn a_length_that_is_said_twice_is_said_once_upstream() {
-    let upstream = Upstream::answering([ok()]).await;
-    let sidecar = Sidecar::before(upstream.addr, "").await;
-    let mut client = Client::connect(sidecar.addr).await;
-
-    // One meaning, so RFC 9110 section 8.6 lets it pass.
-    client
-        .raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nbody")
-        .await;
-
-    assert_eq!(client.answer_to("POST").await.status, 200);
-    let seen = &upstream.seen()[0];
-    assert_eq!(seen.headers("content-length"), ["4"]);
-    assert_eq!(seen.body, b"body");
 }
 
 #[tokio::test]
@@ -256,33 +240,20 @@ async fn a_head_just_below_the_limit_passes() {
 }
 
 #[tokio::test]
-async fn a_length_beside_chunks_is_dropped_and_the_connection_is_not_used_again() {
-    let upstream = Upstream::answering([ok()]).await;
-    for (first, second) in [
-        ("Content-Length: 3", "Transfer-Encoding: chunked"),
-        ("Transfer-Encoding: chunked", "Content-Length: 3"),
-    ] {
-        let sidecar = Sidecar::before(upstream.addr, "").await;
-        let mut client = Peer::connect(sidecar.addr).await;
-        let before = upstream.count();
-
-        // A proxy that believed the length would take the second request for the rest of this one's body, or the reverse.
-        client
-            .write(format!(
-                "POST /outer HTTP/1.1\r\nHost: a\r\n{first}\r\n{second}\r\n\r\n4\r\nbody\r\n0\r\n\r\n\
-                 GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
-            ))
-            .await;
-        let answer = client.message().await;
-
-        assert_eq!(status(&answer), 200);
-        assert_eq!(client.rest().await, b"", "closed, the rest is not served");
-        assert_eq!(upstream.count(), before + 1);
-        let seen = &upstream.seen()[before];
-        assert_eq!(seen.header("content-length"), None);
-        assert_eq!(seen.header("transfer-encoding"), Some("chunked"));
-        assert_eq!(seen.body, b"body");
-    }
+async fn a_length_beside_chunks_is_refused() {
+    let with = |fields: &str| {
+        format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
+    };
+    check(
+        &with("Content-Length: 3\r\nTransfer-Encoding: chunked"),
+        400,
+    )
+    .await;
+    check(
+        &with("Transfer-Encoding: chunked\r\nContent-Length: 3"),
+        400,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -425,8 +396,12 @@ async fn a_client_that_says_it_is_done_is_answered_where_that_is_wanted() {
     let sidecar = Sidecar::before(upstream.addr, "[client]\nhalf_close = true\n").await;
     let mut client = Peer::connect(sidecar.addr).await;
 
-    client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client
+        .write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
+        .await;
     client.stream.shutdown().await.unwrap();
 
     assert_eq!(client.message().await.body, b"late");
+    assert_eq!(upstream.seen()[0].body, b"body");
+    assert_eq!(client.rest().await, b"", "and then it is closed");
 }

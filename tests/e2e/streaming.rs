@@ -283,11 +283,28 @@ async fn interim_answers_of_the_upstream_are_not_the_answer() {
 }
 
 #[tokio::test]
+async fn interim_answers_without_an_end_are_no_answer() {
+    let origin = Origin::new();
+    let toml = "[deadline]\nattempt = \"300ms\"\n[retry]\nmax_attempts = { other = 1 }\n";
+    let sidecar = Sidecar::before(origin.addr, toml).await;
+    let mut client = Peer::connect(sidecar.addr).await;
+    client.write(GET).await;
+    let mut upstream = origin.accept().await;
+    upstream.head().await;
+
+    let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
+    let flooding = async { while upstream.stream.write_all(flood.as_bytes()).await.is_ok() {} };
+    in_time("the end of the connection", flooding).await;
+    let answer = client.message().await;
+
+    assert!(answer.head.starts_with("HTTP/1.1 504 "), "{}", answer.head);
+    assert!(!origin.is_asked().await);
+}
+
+#[tokio::test]
 async fn an_upstream_that_leaves_http_unasked_gave_no_answer() {
-    let (_sidecar, mut client, mut upstream, _origin) = exchange(
-        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\nContent-Length: 0\r\n\r\n",
-    )
-    .await;
+    let (_sidecar, mut client, mut upstream, _origin) =
+        exchange("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
 
     upstream
         .write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")

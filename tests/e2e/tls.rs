@@ -1,82 +1,35 @@
 //! HTTPS to the upstream: whom it trusts, which name it expects, who it says it is.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::RootCertStore;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answers::{answer, throttled};
-use crate::support::{Answer, Client, Peer, Sidecar};
-
-/// A directory of PEM files; goes with its handle.
-struct Files(PathBuf);
-
-impl Files {
-    fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("redrive-e2e-tls-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
-        Self(directory)
-    }
-
-    fn write(&self, name: &str, pem: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, pem).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _gone_already = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// An authority that both sides may trust.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(params, key).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate and its key.
-    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        (certificate, key)
-    }
-}
+use crate::support::{Answer, Authority, Client, Files, Issued, Origin, Peer, Sidecar};
 
 /// An HTTPS upstream that throttles every first request of a connection and answers the next ones.
 struct Https {
     addr: SocketAddr,
     connections: Arc<AtomicUsize>,
+    /// The name that each handshake asked for.
+    names: Arc<Mutex<Vec<Option<String>>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Https {
     /// Shows a certificate for `name`, and asks for one of `clients`, if there is such an authority.
     async fn new(authority: &Authority, name: &str, clients: Option<&Authority>) -> Self {
-        let (certificate, key) = authority.issue(name);
+        Self::showing(&authority.issue(name), clients).await
+    }
+
+    /// Shows this certificate.
+    async fn showing(issued: &Issued, clients: Option<&Authority>) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -84,41 +37,42 @@ impl Https {
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(clients.0.der().clone()).unwrap();
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let roots = Arc::new(clients.roots());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = builder
-            .with_single_cert(vec![certificate.der().clone()], key)
+            .with_single_cert(issued.chain(), issued.secret())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::clone(&names);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut served = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                let acceptor = acceptor.clone();
+                let (acceptor, asked) = (acceptor.clone(), Arc::clone(&asked));
                 served.spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
+                    let name = stream.get_ref().1.server_name().map(str::to_owned);
+                    asked.lock().unwrap().push(name);
                     let mut peer = Peer { stream };
-                    let mut request = peer.head().await;
-                    peer.body_of(&mut request).await.unwrap();
-                    peer.write(throttled()).await;
-                    loop {
-                        let mut request = peer.head().await;
-                        peer.body_of(&mut request).await.unwrap();
-                        let length = request.body.len().to_string();
-                        peer.write(answer("200 OK", &[], &length)).await;
+                    let mut answered = 0;
+                    while let Some(length) = body_length(&mut peer).await {
+                        let answer = match answered {
+                            0 => throttled(),
+                            _ => answer("200 OK", &[], &length.to_string()),
+                        };
+                        peer.write(answer).await;
+                        answered += 1;
                     }
                 });
             }
@@ -126,6 +80,7 @@ impl Https {
         Self {
             addr,
             connections,
+            names,
             _tasks: tasks,
         }
     }
@@ -139,6 +94,13 @@ impl Https {
         let answer = Client::request(sidecar.addr, "PUT", "/", &[], &body).await;
         (sidecar, answer)
     }
+}
+
+/// The length of the next request's body; `None` when the other side has left.
+async fn body_length<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut Peer<S>) -> Option<usize> {
+    let mut request = peer.next_head().await?;
+    peer.body_of(&mut request).await.ok()?;
+    Some(request.body.len())
 }
 
 /// It came through, was retried, and carried the whole body.
@@ -156,18 +118,25 @@ fn is_served(answer: &Answer) {
     );
 }
 
+/// Nothing was sent, and the answer says why in words.
 #[track_caller]
-fn is_distrusted(answer: &Answer) {
+fn is_distrusted(answer: &Answer, error: &str, because: &str) {
     assert_eq!(
         (
             answer.status,
             answer.header("proxy-status"),
             answer.header("redrive-ran")
         ),
-        (502, Some("redrive; error=tls_protocol_error"), Some("no")),
+        (
+            502,
+            Some(format!("redrive; error={error}").as_str()),
+            Some("no")
+        ),
         "{}",
         answer.head
     );
+    let detail = format!("\"detail\":\"the upstream gave no answer: {because}\"");
+    assert!(answer.text().contains(&detail), "{}", answer.text());
 }
 
 #[tokio::test]
@@ -191,18 +160,22 @@ async fn an_upstream_whose_authority_is_named_is_trusted_and_its_connection_kept
 
 #[tokio::test]
 async fn an_upstream_of_an_unknown_authority_is_sent_nothing() {
-    let files = Files::new();
-    let upstream = Https::new(&Authority::new(), "127.0.0.1", None).await;
-    let ca = files.write("ca.pem", &Authority::new().pem());
+    // The second has the name of the one that is trusted, and another key.
+    for unknown in [Authority::new(), Authority::named("trusted")] {
+        let files = Files::new();
+        let upstream = Https::new(&unknown, "127.0.0.1", None).await;
+        let ca = files.write("ca.pem", &Authority::named("trusted").pem());
 
-    let (sidecar, answer) = upstream
-        .put("127.0.0.1", &format!("ca_file = \"{ca}\"\n"))
-        .await;
+        let (sidecar, answer) = upstream
+            .put("127.0.0.1", &format!("ca_file = \"{ca}\"\n"))
+            .await;
 
-    is_distrusted(&answer);
-    let family = "redrive_attempts_total";
-    assert_eq!(sidecar.total(family, &[r#"class="unsent""#]).await, 3.0);
-    assert_eq!(sidecar.total(family, &[]).await, 3.0);
+        let because = "its certificate comes from an authority that is not trusted";
+        is_distrusted(&answer, "tls_certificate_error", because);
+        let family = "redrive_attempts_total";
+        assert_eq!(sidecar.total(family, &[r#"class="unsent""#]).await, 3.0);
+        assert_eq!(sidecar.total(family, &[]).await, 3.0);
+    }
 }
 
 #[tokio::test]
@@ -216,7 +189,45 @@ async fn an_upstream_of_another_name_is_sent_nothing() {
         .put("127.0.0.1", &format!("ca_file = \"{ca}\"\n"))
         .await;
 
-    is_distrusted(&answer);
+    let because = "its certificate is for another name";
+    is_distrusted(&answer, "tls_certificate_error", because);
+}
+
+#[tokio::test]
+async fn an_upstream_whose_certificate_is_out_of_date_is_sent_nothing() {
+    for (years, because) in [
+        ((2000, 2001), "its certificate has expired"),
+        ((3000, 3001), "its certificate is not valid yet"),
+    ] {
+        let files = Files::new();
+        let authority = Authority::new();
+        let upstream = Https::showing(&authority.issue_for("127.0.0.1", years), None).await;
+        let ca = files.write("ca.pem", &authority.pem());
+
+        let (_sidecar, answer) = upstream
+            .put("127.0.0.1", &format!("ca_file = \"{ca}\"\n"))
+            .await;
+
+        is_distrusted(&answer, "tls_certificate_error", because);
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_is_written_into_the_file_is_trusted_from_then_on() {
+    let files = Files::new();
+    let authority = Authority::new();
+    let upstream = Https::new(&authority, "127.0.0.1", None).await;
+    let ca = files.write("ca.pem", &Authority::new().pem());
+    let (sidecar, before) = upstream
+        .put("127.0.0.1", &format!("ca_file = \"{ca}\"\n"))
+        .await;
+
+    files.write("ca.pem", &authority.pem());
+    sidecar.reload_tls().await;
+    let after = Client::request(sidecar.addr, "PUT", "/", &[], &[b'x'; 1_000_000]).await;
+
+    assert_eq!(before.status, 502);
+    is_served(&after);
 }
 
 #[tokio::test]
@@ -234,6 +245,8 @@ async fn an_upstream_may_have_the_name_that_the_operator_expects() {
         .await;
 
     is_served(&answer);
+    let names = upstream.names.lock().unwrap().clone();
+    assert_eq!(names, [Some("api.example".to_owned())]);
 }
 
 #[tokio::test]
@@ -242,11 +255,11 @@ async fn an_upstream_that_asks_who_we_are_is_shown_our_certificate() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let upstream = Https::new(&authority, "127.0.0.1", Some(&clients)).await;
     let ca = files.write("ca.pem", &authority.pem());
-    let (certificate, key) = clients.issue("sidecar.example");
-    let certificate = files.write("client.pem", &certificate.pem());
-    let key = files.write("client.key", &key.serialize_pem());
+    let issued = clients.issue("sidecar.example");
+    let certificate = files.write("client.pem", &issued.pem());
+    let key = files.write("client.key", &issued.key_pem());
 
-    let (_sidecar, answer) = upstream
+    let (sidecar, answer) = upstream
         .put(
             "127.0.0.1",
             &format!(
@@ -256,13 +269,32 @@ async fn an_upstream_that_asks_who_we_are_is_shown_our_certificate() {
         .await;
 
     is_served(&answer);
+    let expires = sidecar.metric("redrive_tls_expiry_timestamp_seconds").await;
+    assert_eq!(expires, 64_060_588_800.0, "the first day of the year 4000");
+}
+
+#[tokio::test]
+async fn an_upstream_that_wants_a_certificate_and_gets_none_is_told_apart_from_one_that_hangs_up() {
+    let files = Files::new();
+    let authority = Authority::new();
+    let upstream = Https::new(&authority, "127.0.0.1", Some(&Authority::new())).await;
+    let ca = files.write("ca.pem", &authority.pem());
+
+    let (_sidecar, answer) = upstream
+        .put("127.0.0.1", &format!("ca_file = \"{ca}\"\n"))
+        .await;
+
+    assert_eq!(
+        (answer.status, answer.header("proxy-status")),
+        (502, Some("redrive; error=tls_alert_received"))
+    );
 }
 
 #[tokio::test]
 async fn an_upstream_that_speaks_no_tls_is_sent_nothing() {
     let files = Files::new();
     let ca = files.write("ca.pem", &Authority::new().pem());
-    let origin = crate::support::Origin::new();
+    let origin = Origin::new();
     let toml = format!(
         "upstream = \"https://{}\"\n[retry]\nmax_attempts = {{ other = 1 }}\n[tls.upstream]\nca_file = \"{ca}\"\n",
         origin.addr
@@ -275,7 +307,8 @@ async fn an_upstream_that_speaks_no_tls_is_sent_nothing() {
     upstream.write("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let received = upstream.rest().await;
 
-    is_distrusted(&client.answer_to("POST").await);
+    let answer = client.answer_to("POST").await;
+    is_distrusted(&answer, "tls_protocol_error", "the TLS handshake failed");
     let received = String::from_utf8_lossy(&received);
     assert!(!received.contains("secret") && !received.contains("POST"));
 }

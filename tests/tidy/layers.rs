@@ -10,6 +10,8 @@ use crate::source::{Source, Tree};
 const LAYERS: &[(&str, u8)] = &[
     ("clock", 0),
     ("tcp", 0),
+    ("tls/", 0),
+    ("tls", 0),
     ("retry/", 0),
     ("retry", 1),
     ("pace/", 1),

@@ -40,6 +40,12 @@ fn every_key_has_a_variable_that_changes_what_holds() {
             "pace.limit.burst" => &[("REDRIVE_PACE__LIMIT__PER_SECOND", "3")],
             "replay.max_total" => &[("REDRIVE_REPLAY__MAX_BODY", "1B")],
             "tls.upstream.client_cert" => &[("REDRIVE_TLS__UPSTREAM__CLIENT_KEY", "k")],
+            "tls.listen.cert" => &[("REDRIVE_TLS__LISTEN__KEY", "k")],
+            "tls.listen.key" => &[("REDRIVE_TLS__LISTEN__CERT", "c")],
+            "tls.listen.client_ca" => &[
+                ("REDRIVE_TLS__LISTEN__CERT", "c"),
+                ("REDRIVE_TLS__LISTEN__KEY", "k"),
+            ],
             "tls.upstream.client_key" => &[("REDRIVE_TLS__UPSTREAM__CLIENT_CERT", "c")],
             _ => &[],
         };
@@ -201,7 +207,7 @@ fn a_bad_variable_is_named_with_its_value_and_what_was_expected() {
         ),
         (
             &[("REDRIVE_TLS__LISTEN", "{ cert = \"c\" }")],
-            &["REDRIVE_TLS__LISTEN:1:3: `tls.listen.cert` is not supported"],
+            &["REDRIVE_TLS__LISTEN:1:10: `tls.listen.cert` without `tls.listen.key`"],
         ),
         (
             &[("REDRIVE_ROUTE", "[{ name = \"a\", path = \"b\" }]")],

@@ -447,7 +447,7 @@ fn quota_and_client_made_failures_teach_nothing() {
     }
 
     assert!(!bench.controller.is_gate_closed() && !bench.controller.is_outage());
-    assert!(bench.controller.throttle_share(bench.now) == 0.0);
+    assert!(bench.controller.snapshot(bench.now).throttle_share == 0.0);
 }
 
 #[test]

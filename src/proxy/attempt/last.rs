@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use super::Exchange;
 use crate::clock;
 use crate::proxy::admit::Permit;
-use crate::proxy::body::{Brisk, ResponseBody};
+use crate::proxy::body::{Brisk, ResponseBody, full};
 use crate::proxy::error::Error;
 use crate::proxy::headers;
 use crate::proxy::peek::Peeked;
@@ -18,7 +18,7 @@ use crate::proxy::replay::{Kept, Memory};
 use crate::proxy::respond::whole_seconds;
 use crate::proxy::upstream::AnswerBody;
 use crate::retry::Reason;
-use crate::retry::classify::{Class, Classified, Fault, FaultKind, Ran};
+use crate::retry::classify::{Class, Classified, Fault, FaultKind, Ran, Sent};
 
 /// What would be delivered if the latest attempt were the end.
 pub(super) enum Last {
@@ -91,6 +91,9 @@ impl Exchange<'_> {
     ) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
         self.replay.forget();
         match last {
+            Last::Answer(answer) if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                self.switch(*answer).map(|response| (response, None))
+            }
             Last::Answer(answer) => {
                 let come_back = self.come_back_after(&answer);
                 let Answer {
@@ -119,6 +122,27 @@ impl Exchange<'_> {
             }),
             Last::Fault(fault) => Err(Error::NoAnswer(fault)),
         }
+    }
+
+    /// Both sides leave HTTP. The attempt's turn ends here: what follows is nobody's attempt any more.
+    fn switch(self, answer: Answer) -> Result<Response<ResponseBody>, Error> {
+        let Answer { head, mut body, .. } = answer;
+        let upstream_end = body.rest_mut().and_then(AnswerBody::take_switched);
+        let (Some(client_end), Some(upstream_end)) = (self.client_end, upstream_end) else {
+            // Nobody asked for it, or its head was taken for an answer with a body.
+            return Err(Error::NoAnswer(Fault {
+                kind: FaultKind::Unreadable,
+                sent: Sent::Perhaps,
+            }));
+        };
+        let tunnels = &self.shared.tunnels;
+        tunnels.open(client_end, upstream_end, self.lane.name.clone());
+        let mut response = Response::new(full(""));
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        *response.extensions_mut() = head.extensions;
+        headers::remove_hop_by_hop_of_upgrade(response.headers_mut());
+        Ok(response)
     }
 
     /// What a throttled 429 that does not say when to come back is given, once that is learned. A quota is none of these: it would be

@@ -9,6 +9,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, request};
 use http_body::Body;
 use http_body_util::BodyExt;
+use hyper::upgrade::OnUpgrade;
 
 use super::Exchange;
 use crate::proxy::account::Account;
@@ -38,7 +39,8 @@ impl<'a> Exchange<'a> {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let client_end = parts.extensions.remove::<OnUpgrade>();
         let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
         let outbound = shared.outbound(lane, client);
@@ -71,6 +73,7 @@ impl<'a> Exchange<'a> {
             uri,
             headers,
             extensions,
+            client_end,
         })
     }
 }
@@ -90,7 +93,7 @@ fn subject(lane: &Lane, parts: &request::Parts, headers: &mut HeaderMap, bypass:
     Subject {
         method: parts.method.clone(),
         idempotency_key: has_key(headers),
-        upgrade: headers::is_upgrade(&parts.headers),
+        upgrade: headers::upgrade(parts).is_some(),
         callers_max: caller.map(|caller| caller.max),
     }
 }

@@ -1,8 +1,10 @@
 //! What goes up, and what stays here.
 
 use http::Request;
+use http::header::CONTENT_LENGTH;
 use proptest::prelude::*;
 
+use super::hop::HOP_BY_HOP;
 use super::*;
 
 fn parts(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
@@ -20,6 +22,7 @@ fn outbound(authority: &Authority) -> Outbound<'_> {
         authority,
         base_path: "/prod",
         client: IpAddr::from([127, 0, 0, 1]),
+        is_secure: false,
     }
 }
 
@@ -125,6 +128,13 @@ fn the_clients_address_is_told_where_asked() {
         standard["forwarded"],
         "for=127.0.0.1;proto=http;host=\"mine\""
     );
+    let secure = Outbound {
+        forwarded: Forwarded::XForwardedFor,
+        is_secure: true,
+        ..outbound(&authority)
+    };
+    assert_eq!(x["x-forwarded-proto"], "http");
+    assert_eq!(secure.headers(&head)["x-forwarded-proto"], "https");
 }
 
 #[test]
@@ -136,6 +146,53 @@ fn cookies_of_several_fields_become_one() {
     assert_eq!(
         headers.get_all("cookie").iter().collect::<Vec<_>>(),
         ["a=1; b=2"]
+    );
+}
+
+#[test]
+fn an_upgrade_is_asked_for_in_both_headers_of_http_1_1_and_goes_up() {
+    let asked = |headers: &[(&str, &str)]| {
+        let mut head = parts("/", headers);
+        let protocols = upgrade(&head).map(|value| value.to_str().unwrap().to_owned());
+        let above = outbound(&upstream()).headers(&head);
+        assert_eq!(
+            above
+                .get("upgrade")
+                .map(|value| value.to_str().unwrap().to_owned()),
+            protocols
+        );
+        let options: Vec<_> = above.get_all("connection").iter().collect();
+        assert_eq!(
+            options.contains(&&HeaderValue::from_static("upgrade")),
+            protocols.is_some()
+        );
+        head.version = Version::HTTP_10;
+        assert_eq!(upgrade(&head), None);
+        protocols
+    };
+
+    assert_eq!(
+        asked(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket")
+        ])
+        .as_deref(),
+        Some("websocket")
+    );
+    assert_eq!(
+        asked(&[
+            ("connection", "upgrade, te"),
+            ("te", "trailers"),
+            ("upgrade", "H2C, a/1,, b")
+        ])
+        .as_deref(),
+        Some("a/1, b")
+    );
+    assert_eq!(asked(&[("upgrade", "websocket")]), None);
+    assert_eq!(asked(&[("connection", "upgrade")]), None);
+    assert_eq!(
+        asked(&[("connection", "upgrade"), ("upgrade", "h2c")]),
+        None
     );
 }
 
@@ -166,4 +223,60 @@ proptest! {
         prop_assert!(protected || !headers.contains_key(nominated.as_str()));
         prop_assert!(HOP_BY_HOP.iter().all(|name| !headers.contains_key(name)));
     }
+}
+
+#[test]
+fn what_is_meant_for_the_other_end_cannot_be_named_away() {
+    let mut headers = parts(
+        "/",
+        &[
+            (
+                "connection",
+                "idempotency-key, x-amzn-trace-id, redrive-attempt, x-mine",
+            ),
+            ("idempotency-key", "k"),
+            ("x-amzn-trace-id", "Root=1"),
+            ("redrive-attempt", "1"),
+            ("x-mine", "1"),
+        ],
+    )
+    .headers;
+
+    remove_hop_by_hop(&mut headers);
+
+    let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(!headers.contains_key("x-mine"));
+}
+
+#[test]
+fn a_name_is_taken_away_beside_bytes_that_are_none() {
+    let mut headers = HeaderMap::new();
+    let named = HeaderValue::from_bytes(b"x-mine, \xe9").unwrap();
+    headers.insert(CONNECTION, named);
+    headers.insert("x-mine", HeaderValue::from_static("1"));
+
+    remove_hop_by_hop(&mut headers);
+
+    assert!(headers.is_empty());
+}
+
+#[test]
+fn trailers_bring_nothing_that_a_head_decides() {
+    let names = [
+        "content-length",
+        "host",
+        "cookie",
+        "redrive-attempt",
+        "x-sum",
+    ];
+    let mut trailers: HeaderMap = names
+        .into_iter()
+        .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("1")))
+        .collect();
+
+    remove_from_trailers(&mut trailers);
+
+    let left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+    assert_eq!(left, ["x-sum"]);
 }

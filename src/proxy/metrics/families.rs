@@ -38,6 +38,8 @@ pub struct Gauges {
     pub waiting: IntGauge,
     /// Connections to upstreams.
     pub upstream_connections: IntGauge,
+    /// Connections that left HTTP.
+    pub tunnels: IntGauge,
     /// Cells whose retries are futile.
     pub futile_cells: IntGauge,
     /// Bytes of request bodies kept.
@@ -148,6 +150,10 @@ impl Gauges {
             upstream_connections: gauge(
                 "redrive_upstream_connections",
                 "Open connections to upstreams.",
+            )?,
+            tunnels: gauge(
+                "redrive_tunnels",
+                "Open tunnels: connections of clients that left HTTP by an upgrade.",
             )?,
             futile_cells: gauge(
                 "redrive_futile_cells",

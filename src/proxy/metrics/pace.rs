@@ -3,6 +3,7 @@
 use prometheus::{Error, Gauge, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::families::registered;
+use crate::pace::Snapshot;
 
 /// The families of all windows.
 pub struct PaceFamilies {
@@ -66,5 +67,16 @@ impl PaceFamilies {
             unresponsive: self.unresponsive.with_label_values(labels),
             learned_per_second: self.learned_per_second.with_label_values(labels),
         }
+    }
+}
+
+impl PaceGauges {
+    /// Shows what was seen.
+    pub fn show(&self, seen: &Snapshot) {
+        self.window.set(seen.window);
+        self.gate_closed.set(i64::from(seen.is_gate_closed));
+        self.unresponsive.set(i64::from(seen.is_unresponsive));
+        self.learned_per_second
+            .set(seen.learned_per_second.unwrap_or(0.0));
     }
 }

@@ -9,40 +9,37 @@ use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::util::{BoxCloneSyncService, ServiceExt};
 use tower::{Service, service_fn};
 
+use super::offer::{HTTP1, HTTP2, Offer};
 use super::wire::Transport;
-use super::{Params, TlsParams};
+use super::{Params, distrust};
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::tcp::SharedTcp;
+use crate::tls::{self, Expiry, Reloading};
 
-/// Why an upstream's connections can never be made: what it needs is missing or unreadable.
+/// Why an upstream's connections can never be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file of certificates or keys is missing or unreadable.
-    #[error("{key} = {path:?} cannot be read")]
-    File {
-        /// The configuration's key.
-        key: &'static str,
-        /// The file named there.
-        path: std::path::PathBuf,
-        /// What went wrong.
-        #[source]
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The pieces are readable and do not make a TLS client.
-    #[error("TLS towards the upstream cannot be set up")]
-    Setup(#[from] rustls::Error),
+    /// What it needs is missing or unreadable.
+    #[error(transparent)]
+    Files(#[from] tls::Error),
     /// The name to expect is not a name.
     #[error("{0:?} is no name that a certificate can carry")]
     Name(String),
+}
+
+/// What handshakes are made with; read again when its files change.
+pub(super) type Tls = Reloading<Handshakes>;
+
+/// What handshakes are made with, by what they offer.
+pub(super) struct Handshakes {
+    both: TlsConnector,
+    http1: TlsConnector,
 }
 
 /// Makes connections.
@@ -50,7 +47,7 @@ pub enum TlsError {
 pub(super) struct Connector {
     uri: Uri,
     tcp: HttpConnector<Resolver>,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(Arc<Tls>, ServerName<'static>)>,
 }
 
 type Resolver = BoxCloneSyncService<Name, Addresses, Unresolved>;
@@ -62,8 +59,8 @@ type Addresses = std::vec::IntoIter<std::net::SocketAddr>;
 struct Unresolved(#[source] io::Error);
 
 impl Connector {
-    /// Reads what TLS needs, once.
-    pub(super) fn new(params: &Params) -> Result<Self, TlsError> {
+    /// Reads what TLS needs.
+    pub(super) fn new(params: &Params, expiry: &Expiry) -> Result<Self, TlsError> {
         let resolver = service_fn(|name: Name| async move {
             let addresses = GaiResolver::new().oneshot(name).await.map_err(Unresolved)?;
             Ok(addresses.collect::<Vec<_>>().into_iter())
@@ -78,7 +75,7 @@ impl Connector {
             .build()
             .expect("scheme, authority and path make a URI");
         let tls = if params.scheme == Scheme::HTTPS {
-            Some(tls(params)?)
+            Some(secured(params, expiry)?)
         } else {
             None
         };
@@ -90,9 +87,18 @@ impl Connector {
         self.tls.is_some()
     }
 
+    /// What handshakes are made with, if any are.
+    pub(super) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.as_ref().map(|(tls, _)| Arc::clone(tls))
+    }
+
     /// A new connection, or what prevented it, within `limit`. Nothing of any request was sent either way.
-    pub(super) async fn connect(&self, limit: Duration) -> Result<(SharedTcp, Transport), Fault> {
-        tokio::time::timeout(limit, self.dial())
+    pub(super) async fn connect(
+        &self,
+        offer: Offer,
+        limit: Duration,
+    ) -> Result<(SharedTcp, Transport), Fault> {
+        tokio::time::timeout(limit, self.dial(offer))
             .await
             .unwrap_or(Err(FaultKind::ConnectTimeout))
             .map_err(|kind| Fault {
@@ -101,7 +107,7 @@ impl Connector {
             })
     }
 
-    async fn dial(&self) -> Result<(SharedTcp, Transport), FaultKind> {
+    async fn dial(&self, offer: Offer) -> Result<(SharedTcp, Transport), FaultKind> {
         let mut tcp = self.tcp.clone();
         std::future::poll_fn(|cx| tcp.poll_ready(cx))
             .await
@@ -117,10 +123,22 @@ impl Connector {
         let shared = SharedTcp::new(stream.into_inner());
         let transport = match &self.tls {
             None => Transport::Plain(shared.clone()),
-            Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), shared.clone()).await.map_err(|error| {
-                    tracing::warn!(upstream = %self.uri, %error, "TLS handshake with the upstream failed");
-                    FaultKind::Tls
+            Some((tls, name)) => {
+                let handshakes = tls.load();
+                let connector = match offer {
+                    Offer::Both => &handshakes.both,
+                    Offer::Http1 => &handshakes.http1,
+                };
+                let connecting = connector.connect(name.clone(), shared.clone());
+                let stream = connecting.await.map_err(|error| {
+                    let kind = distrust::kind(&error);
+                    tracing::warn!(
+                        upstream = %self.uri,
+                        because = kind.describe(),
+                        %error,
+                        "TLS handshake with the upstream failed"
+                    );
+                    kind
                 })?;
                 Transport::Tls(Box::new(stream))
             }
@@ -140,62 +158,20 @@ fn is_unresolved(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-fn tls(params: &Params) -> Result<(TlsConnector, ServerName<'static>), TlsError> {
-    let TlsParams {
-        ca_file,
-        client_cert,
-        client_key,
-        server_name,
-    } = &params.tls;
-    let builder = ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()?;
-    let builder = match ca_file {
-        None => builder.with_platform_verifier()?,
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates("tls.upstream.ca_file", path)? {
-                roots.add(certificate)?;
-            }
-            builder.with_root_certificates(roots)
-        }
-    };
-    let mut config = match (client_cert, client_key) {
-        (Some(cert), Some(key)) => {
-            let chain = certificates("tls.upstream.client_cert", cert)?;
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
-                key: "tls.upstream.client_key",
-                path: key.clone(),
-                source,
-            })?;
-            builder.with_client_auth_cert(chain, secret)?
-        }
-        _ => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = server_name
-        .clone()
-        .unwrap_or_else(|| params.authority.host().trim_matches(['[', ']']).to_owned());
+fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'static>), TlsError> {
+    let name = params.tls.server_name.clone();
+    let name = name.unwrap_or_else(|| params.authority.host().trim_matches(['[', ']']).to_owned());
     let name = ServerName::try_from(name.clone()).map_err(|_| TlsError::Name(name))?;
-    Ok((TlsConnector::from(Arc::new(config)), name))
-}
-
-fn certificates(
-    key: &'static str,
-    path: &std::path::Path,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::File {
-        key,
-        path: path.to_owned(),
-        source,
-    };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(failed)?
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    if chain.is_empty() {
-        return Err(failed(rustls::pki_types::pem::Error::NoItemsFound));
-    }
-    Ok(chain)
+    let tls = params.tls.read(expiry, |config| {
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        Handshakes {
+            both: offering(&[HTTP2, HTTP1]),
+            http1: offering(&[HTTP1]),
+        }
+    })?;
+    Ok((Arc::new(tls), name))
 }

@@ -54,7 +54,7 @@ impl Connection {
                 sent: Sent::Nothing,
             })?;
         let driver = tasks.spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "upstream connection ended"

@@ -12,11 +12,12 @@ use http::uri::{Authority, Scheme};
 use http::{Request, Uri, Version};
 use hyper::client::conn::http2::{self, Builder, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::watch;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::wire::{Held, Ledger, Transport, Wire};
+use super::wire::{Held, Ledger, Wire};
 use crate::proxy::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 
@@ -32,6 +33,12 @@ pub(super) struct Connection {
     _end: DropGuard,
 }
 
+type Driven<IO> = http2::Connection<IO, RequestBody, Tasks>;
+
+trait Io: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static {}
+
+impl<T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static> Io for T {}
+
 /// Runs hyper's tasks of one connection, and ends those that outlive it.
 #[derive(Clone)]
 struct Tasks {
@@ -40,21 +47,27 @@ struct Tasks {
 }
 
 impl Connection {
-    /// Speaks HTTP/2 over a transport that was just made, and waits for the upstream's SETTINGS.
+    /// Speaks HTTP/2 over a transport that was just made, and waits for the upstream's SETTINGS; `freed` is told when they
+    /// change to more streams.
     ///
     /// # Errors
     /// When the upstream closes before, or does not send them by `limit`; nothing of any request was sent.
     pub(super) async fn open(
-        transport: Transport,
+        transport: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         held: Held,
+        freed: Arc<Notify>,
         tracker: &TaskTracker,
         limit: Instant,
     ) -> Result<Self, Fault> {
-        let unsent = |kind| Fault {
+        let ledger = Arc::new(Ledger::default());
+        let failed = |kind| Fault {
             kind,
             sent: Sent::Nothing,
         };
-        let ledger = Arc::new(Ledger::default());
+        let closed = |ledger: &Ledger| match ledger.is_alerted() {
+            true => failed(FaultKind::TlsAlert),
+            false => failed(FaultKind::Closed),
+        };
         let wire = TokioIo::new(Wire::new(transport, Arc::clone(&ledger), held));
         let end = CancellationToken::new();
         let guard = end.clone().drop_guard();
@@ -63,16 +76,14 @@ impl Connection {
             end,
         };
         let made = builder(tasks.clone()).handshake(wire);
-        let (sender, connection) = made.await.map_err(|_| unsent(FaultKind::Closed))?;
-        let (told, mut room) = watch::channel(0);
-        tasks.run(drive(connection, Arc::clone(&ledger), told));
-        // It errs when the connection has ended.
-        let settled = room.wait_for(|streams| *streams > 0);
-        match tokio::time::timeout_at(limit.into(), settled).await {
-            Err(_) => return Err(unsent(FaultKind::ConnectTimeout)),
-            Ok(Err(_)) => return Err(unsent(FaultKind::Closed)),
-            Ok(Ok(_)) => {}
-        }
+        let (sender, mut connection) = made.await.map_err(|_| closed(&ledger))?;
+        let settled = settled(&mut connection, &ledger);
+        let streams = tokio::time::timeout_at(limit.into(), settled)
+            .await
+            .map_err(|_| failed(FaultKind::ConnectTimeout))?
+            .ok_or_else(|| closed(&ledger))?;
+        let (told, room) = watch::channel(streams);
+        tasks.run(drive(connection, Arc::clone(&ledger), told, freed));
         Ok(Self {
             sender,
             ledger,
@@ -103,20 +114,34 @@ where
     }
 }
 
+/// How many streams the upstream takes, once it says so; `None` when the connection ends before.
+async fn settled<IO: Io>(connection: &mut Driven<IO>, ledger: &Ledger) -> Option<usize> {
+    loop {
+        tokio::select! {
+            _ended = &mut *connection => return None,
+            () = ledger.conversed().notified() => match connection.current_max_send_streams() {
+                0 => {}
+                streams => return Some(streams),
+            },
+        }
+    }
+}
+
 /// Drives a connection to its end, and tells how many streams the upstream takes.
-async fn drive<IO>(
-    mut connection: http2::Connection<IO, RequestBody, Tasks>,
+async fn drive<IO: Io>(
+    mut connection: Driven<IO>,
     ledger: Arc<Ledger>,
     room: watch::Sender<usize>,
-) where
-    IO: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
+    freed: Arc<Notify>,
+) {
     let ended = loop {
         tokio::select! {
             ended = &mut connection => break ended,
             () = ledger.conversed().notified() => {
                 let streams = connection.current_max_send_streams();
-                room.send_if_modified(|room| std::mem::replace(room, streams) != streams);
+                if room.send_replace(streams) < streams {
+                    freed.notify_waiters();
+                }
             }
         }
     };
@@ -160,13 +185,18 @@ pub(super) fn in_http2(request: &mut Request<RequestBody>) {
     *request.version_mut() = Version::HTTP_2;
 }
 
-/// Whether the upstream says that it has not looked at the stream: REFUSED_STREAM, or a GOAWAY with a lower id (RFC 9113
-/// section 8.7). h2 ends the streams below a GOAWAY's id with other errors.
-pub(super) fn is_refused(error: &hyper::Error) -> bool {
-    h2_error(error).is_some_and(|error| {
-        error.is_remote()
-            && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
-    })
+/// What the upstream says of a stream that it has not looked at; `None` if it says nothing like it.
+///
+/// That is a GOAWAY with a lower id, or REFUSED_STREAM (RFC 9113 section 8.7). h2 ends the streams below a GOAWAY's id with
+/// other errors. HTTP_1_1_REQUIRED (section 7) is not among the proofs that section 8.7 names, but means the same before
+/// there is an answer: the request is to be sent in HTTP/1.1 instead.
+pub(super) fn refusal(error: &hyper::Error) -> Option<FaultKind> {
+    let error = h2_error(error).filter(|error| error.is_remote())?;
+    match error.reason() {
+        Some(h2::Reason::HTTP_1_1_REQUIRED) => Some(FaultKind::Http1Required),
+        Some(h2::Reason::REFUSED_STREAM) => Some(FaultKind::StreamRefused),
+        _ => error.is_go_away().then_some(FaultKind::StreamRefused),
+    }
 }
 
 /// Whether the upstream wants the connection to end.

@@ -48,6 +48,14 @@ impl Lease {
         }
     }
 
+    /// Whether the upstream broke off the connection with a TLS alert.
+    pub(super) fn is_alerted(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.connection.ledger.is_alerted(),
+            Self::Stream(stream) => stream.ledger().is_alerted(),
+        }
+    }
+
     /// Whether the connection carried another request before.
     pub(super) fn is_reused(&self) -> bool {
         match self {

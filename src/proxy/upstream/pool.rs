@@ -1,7 +1,8 @@
 //! The connections to one upstream: how many, how old, and which of them a request may be trusted to.
 //!
 //! Whether a connection speaks HTTP/1.1 ([`http1`]) or HTTP/2 ([`streams`](super::streams)) is the upstream's choice, over
-//! TLS (ALPN); in cleartext it is HTTP/1.1. A request leases a connection or a stream of one.
+//! TLS (ALPN), as far as there is one ([`offer`](super::offer)); in cleartext it is HTTP/1.1. A request leases a connection
+//! or a stream of one. `connections.max` counts connections, however many streams they have.
 //!
 //! A connection that speaks HTTP/1.1 carries one request at a time, and is given back when the answer's body has ended; a
 //! lease that is dropped earlier closes it, so that the upstream learns at once that nobody waits. One that the upstream
@@ -14,7 +15,7 @@
 //! turn out to need none of their own; nobody waits for somebody else's for longer than [`SHARE_WAIT`].
 
 use std::collections::VecDeque;
-use std::pin::pin;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -27,11 +28,12 @@ use super::connect::Connector;
 use super::http1;
 use super::http2;
 use super::lease::{Lease, Whole};
-use super::streams::Streams;
+use super::offer::{Offer, Required};
+use super::streams::{Stream, Streams};
 use super::wire::Held;
 use super::{ConnectionParams, HeaderCase, Trust};
 use crate::clock;
-use crate::retry::classify::Fault;
+use crate::retry::classify::{Fault, FaultKind};
 
 /// The connections to one upstream.
 #[derive(Clone)]
@@ -44,6 +46,7 @@ pub(super) struct Inner {
     slots: Arc<Semaphore>,
     idle: Mutex<VecDeque<Idle>>,
     streams: Streams,
+    required: Required,
     /// Whether a connection that is being made may turn out to carry other requests, too.
     may_share: AtomicBool,
     /// Held by whoever makes a connection that others may share.
@@ -73,6 +76,7 @@ impl Pool {
             slots: Arc::new(Semaphore::new(params.max)),
             idle: Mutex::new(VecDeque::new()),
             streams: Streams::new(params),
+            required: Required::default(),
             making: Semaphore::new(1),
             tasks: TaskTracker::new(),
             open,
@@ -81,32 +85,40 @@ impl Pool {
         Self(inner)
     }
 
-    /// A place to send one request. Waits while `connections.max` are in use; the caller limits that wait.
-    pub(super) async fn lease(&self, trust: Trust, connect: Duration) -> Result<Lease, Fault> {
+    /// A place to send one request; one that asks for an upgrade needs HTTP/1.1. Waits while `connections.max` are in use;
+    /// the caller limits that wait.
+    pub(super) async fn lease(
+        &self,
+        trust: Trust,
+        asks_upgrade: bool,
+        connect: Duration,
+    ) -> Result<Lease, Fault> {
         let inner = &self.0;
-        let slot = loop {
-            // Listening before looking, so that a stream that becomes free in between is not missed.
-            let mut freed = pin!(inner.streams.freed().notified());
-            freed.as_mut().enable();
-            if let Some(stream) = inner.streams.take() {
-                return Ok(Lease::Stream(stream));
-            }
-            tokio::select! {
-                slot = Arc::clone(&inner.slots).acquire_owned() => {
-                    break slot.expect("the pool never closes its semaphore");
-                }
-                () = freed => {}
-            }
+        let offer = inner.required.offer(asks_upgrade, clock::now());
+        let slot = match inner.slot(offer).await {
+            ControlFlow::Break(stream) => return Ok(Lease::Stream(stream)),
+            ControlFlow::Continue(slot) => slot,
         };
         if let Some(connection) = inner.take_idle(trust) {
             return Ok(inner.whole(connection, slot, true));
         }
-        let _making = inner.turn_to_make().await;
-        if let Some(stream) = inner.streams.take() {
-            return Ok(Lease::Stream(stream));
-        }
+        let _turn = match inner.turn_to_make(offer).await {
+            ControlFlow::Break(stream) => return Ok(Lease::Stream(stream)),
+            ControlFlow::Continue(turn) => turn,
+        };
         inner.make_room();
-        inner.open(slot, connect).await
+        inner.open(offer, slot, connect).await
+    }
+
+    /// No HTTP/2 connection of now carries any more requests; those that they carry go on.
+    pub(super) fn retire_streams(&self) {
+        self.0.streams.retire_all();
+    }
+
+    /// The upstream requires HTTP/1.1.
+    pub(super) fn require_http1(&self) {
+        self.0.required.http1(clock::now());
+        self.retire_streams();
     }
 }
 
@@ -156,36 +168,62 @@ impl Inner {
         }
     }
 
-    /// Waits until nobody makes a connection that others may share, but not for ever: see [`SHARE_WAIT`].
-    async fn turn_to_make(&self) -> Option<SemaphorePermit<'_>> {
-        if !self.may_share.load(Ordering::Relaxed) {
-            return None;
+    /// The right to another connection, or a stream of one that there is, if that comes first.
+    async fn slot(&self, offer: Offer) -> ControlFlow<Stream, OwnedSemaphorePermit> {
+        let slots = Arc::clone(&self.slots);
+        let slot = async {
+            let slot = slots.acquire_owned().await;
+            slot.expect("the pool never closes its semaphore")
+        };
+        match offer {
+            Offer::Both => self.streams.or(slot).await,
+            Offer::Http1 => match Arc::clone(&self.slots).try_acquire_owned() {
+                Ok(slot) => ControlFlow::Continue(slot),
+                Err(_) => ControlFlow::Continue(self.streams.make_way(slot).await),
+            },
         }
-        let turn = tokio::time::timeout(SHARE_WAIT, self.making.acquire()).await;
-        turn.ok()?.ok()
+    }
+
+    /// Waits until nobody makes a connection that others may share, but not for ever: see [`SHARE_WAIT`].
+    async fn turn_to_make(&self, offer: Offer) -> ControlFlow<Stream, Option<SemaphorePermit<'_>>> {
+        if offer == Offer::Http1 || !self.may_share.load(Ordering::Relaxed) {
+            return ControlFlow::Continue(None);
+        }
+        let turn = tokio::time::timeout(SHARE_WAIT, self.making.acquire());
+        let turn = self.streams.or(turn).await?;
+        match self.streams.take() {
+            Some(stream) => ControlFlow::Break(stream),
+            None => ControlFlow::Continue(turn.ok().and_then(Result::ok)),
+        }
     }
 
     async fn open(
         self: &Arc<Self>,
+        offer: Offer,
         slot: OwnedSemaphorePermit,
         limit: Duration,
     ) -> Result<Lease, Fault> {
         let by = clock::now() + limit;
-        let made = self.connector.connect(limit).await?;
-        let is_http2 = made.1.speaks_http2();
-        if self.connector.negotiates() {
+        let made = self.connector.connect(offer, limit).await;
+        if offer == Offer::Http1 && matches!(made, Err(fault) if fault.kind == FaultKind::TlsAlert)
+        {
+            // So it speaks HTTP/2 only: to hold it to HTTP/1.1 would be to speak to it no more.
+            self.required.forget();
+        }
+        let (tcp, transport) = made?;
+        let is_http2 = transport.speaks_http2();
+        if self.connector.negotiates() && offer == Offer::Both {
             self.may_share.store(is_http2, Ordering::Relaxed);
         }
         if is_http2 {
             let held = Held::new(self.open.clone(), Some(slot));
-            let connection = http2::Connection::open(made.1, held, &self.tasks, by).await?;
-            Ok(Lease::Stream(self.streams.add(connection)))
-        } else {
-            let held = Held::new(self.open.clone(), None);
-            let connection =
-                http1::Connection::open(made, self.header_case, held, &self.tasks).await?;
-            Ok(self.whole(connection, slot, false))
+            let freed = self.streams.freed();
+            let made = http2::Connection::open(transport, held, freed, &self.tasks, by);
+            return Ok(Lease::Stream(self.streams.add(made.await?)));
         }
+        let held = Held::new(self.open.clone(), None);
+        let made = http1::Connection::open((tcp, transport), self.header_case, held, &self.tasks);
+        Ok(self.whole(made.await?, slot, false))
     }
 
     fn whole(

@@ -4,6 +4,8 @@
 //! that is too old, or that the upstream wants to end (GOAWAY), gets no more streams and closes with its last one. What is
 //! on the wire is [`http2`](super::http2)'s business.
 
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -20,7 +22,16 @@ use crate::proxy::body::RequestBody;
 pub(super) struct Streams {
     params: ConnectionParams,
     open: Mutex<Vec<Arc<Shared>>>,
+    told: Told,
+}
+
+/// Who waits for what.
+#[derive(Clone, Default)]
+struct Told {
+    /// A stream may have become free.
     freed: Arc<Notify>,
+    /// A connection carries nothing any more.
+    emptied: Arc<Notify>,
 }
 
 /// A connection, and how many streams of it are in use.
@@ -28,7 +39,7 @@ struct Shared {
     connection: Connection,
     born: Instant,
     load: Mutex<Load>,
-    freed: Arc<Notify>,
+    told: Told,
 }
 
 struct Load {
@@ -51,7 +62,7 @@ impl Streams {
         Self {
             params,
             open: Mutex::new(Vec::new()),
-            freed: Arc::new(Notify::new()),
+            told: Told::default(),
         }
     }
 
@@ -74,12 +85,44 @@ impl Streams {
                 carried_any: false,
                 is_retired: false,
             }),
-            freed: Arc::clone(&self.freed),
+            told: self.told.clone(),
         });
         let first = Stream::new(&shared);
         self.usable(now).push(shared);
-        self.freed.notify_waiters();
+        self.told.freed.notify_waiters();
         first
+    }
+
+    /// Waits for a stream or for `other`, whichever comes first.
+    pub(super) async fn or<T>(&self, other: impl Future<Output = T>) -> ControlFlow<Stream, T> {
+        let mut other = pin!(other);
+        loop {
+            // Listening before looking, so that a stream that becomes free in between is not missed.
+            let mut freed = pin!(self.told.freed.notified());
+            freed.as_mut().enable();
+            if let Some(stream) = self.take() {
+                return ControlFlow::Break(stream);
+            }
+            tokio::select! {
+                done = &mut other => return ControlFlow::Continue(done),
+                () = freed => {}
+            }
+        }
+    }
+
+    /// Waits for `slot`, which only the end of a connection may give: where one carries nothing, it ends.
+    pub(super) async fn make_way<T>(&self, slot: impl Future<Output = T>) -> T {
+        let mut slot = pin!(slot);
+        loop {
+            let mut emptied = pin!(self.told.emptied.notified());
+            emptied.as_mut().enable();
+            self.close_unused();
+            tokio::select! {
+                biased; // where there is a slot already, nothing has to end for it
+                slot = &mut slot => return slot,
+                () = emptied => {}
+            }
+        }
     }
 
     /// Lets go of the connections that get no more streams; each closes with the last of those that it has.
@@ -87,15 +130,36 @@ impl Streams {
         drop(self.usable(now));
     }
 
-    /// What tells when a stream may have become free.
-    pub(super) fn freed(&self) -> &Notify {
-        &self.freed
+    /// No connection of now gets any more streams.
+    pub(super) fn retire_all(&self) {
+        self.open().clear();
+    }
+
+    /// What is told when the upstream takes more streams.
+    pub(super) fn freed(&self) -> Arc<Notify> {
+        Arc::clone(&self.told.freed)
+    }
+
+    /// Lets go of the connection that has carried nothing for longest, if there is any.
+    fn close_unused(&self) {
+        let mut open = self.usable(clock::now());
+        let unused = open.iter().enumerate().filter_map(|(index, connection)| {
+            let load = connection.load();
+            (load.streams == 0).then_some((load.idle_since, index))
+        });
+        if let Some((_, longest)) = unused.min() {
+            open.remove(longest);
+        }
     }
 
     fn usable(&self, now: Instant) -> MutexGuard<'_, Vec<Arc<Shared>>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open();
         open.retain(|connection| connection.is_usable(now, self.params));
         open
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Arc<Shared>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -153,8 +217,13 @@ impl Drop for Stream {
         let mut load = self.shared.load();
         load.streams -= 1;
         load.idle_since = clock::now();
+        let is_unused = load.streams == 0;
         drop(load);
-        self.shared.freed.notify_one();
+        let Told { freed, emptied } = &self.shared.told;
+        freed.notify_one();
+        if is_unused {
+            emptied.notify_waiters();
+        }
     }
 }
 

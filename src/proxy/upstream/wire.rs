@@ -14,7 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_rustls::client::TlsStream;
 
+use super::distrust;
 use super::mark::Mark;
+use super::offer::HTTP2;
 use crate::tcp::SharedTcp;
 
 /// Whose first byte the next one written may be.
@@ -22,13 +24,14 @@ use crate::tcp::SharedTcp;
 pub(super) struct Ledger {
     marks: Mutex<Vec<Arc<Mark>>>,
     heard: AtomicBool,
+    alerted: AtomicBool,
     conversed: Notify,
 }
 
-/// A connection's stream, plain or TLS, whose writes are entered in a [`Ledger`].
+/// A connection's stream whose writes are entered in a [`Ledger`].
 #[derive(Debug)]
-pub(super) struct Wire {
-    transport: Transport,
+pub(super) struct Wire<S> {
+    stream: S,
     ledger: Arc<Ledger>,
     _held: Held,
 }
@@ -61,6 +64,11 @@ impl Ledger {
     /// SETTINGS, if it heard any, since it acknowledges them.
     pub(super) fn conversed(&self) -> &Notify {
         &self.conversed
+    }
+
+    /// Whether the peer broke off TLS with an alert: in TLS 1.3 it may turn down our certificate after the handshake.
+    pub(super) fn is_alerted(&self) -> bool {
+        self.alerted.load(Ordering::Relaxed)
     }
 
     fn enter(&self, bytes: usize) {
@@ -96,50 +104,50 @@ impl Transport {
     pub(super) fn speaks_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
-            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(HTTP2),
         }
     }
 }
 
-impl Wire {
+impl<S> Wire<S> {
     /// A stream whose writes are entered in `ledger`.
-    pub(super) fn new(transport: Transport, ledger: Arc<Ledger>, held: Held) -> Self {
+    pub(super) fn new(stream: S, ledger: Arc<Ledger>, held: Held) -> Self {
         Self {
-            transport,
+            stream,
             ledger,
             _held: held,
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-        })?;
-        if buf.filled().len() > before {
-            self.ledger.heard.store(true, Ordering::Relaxed);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        match &read {
+            Err(error) if distrust::is_alert(error) => {
+                self.ledger.alerted.store(true, Ordering::Relaxed);
+            }
+            Ok(()) if buf.filled().len() > before => {
+                self.ledger.heard.store(true, Ordering::Relaxed);
+            }
+            _ => {}
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(read)
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-        })?;
+        let bytes = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
     }
@@ -149,32 +157,78 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-        })?;
+        let bytes = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(tcp) => tcp.is_write_vectored(),
-            Transport::Tls(tls) => tls.is_write_vectored(),
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

@@ -41,11 +41,20 @@ pub(super) fn fault(fault: Fault) -> Classified {
         (FaultKind::HeadTimeout, _) => (Class::Timeout, Ran::Maybe, "no head within the limit"),
         // RFC 9113, section 8.7: what was refused this way has not been processed, whatever was written.
         (FaultKind::StreamRefused, _) => (Class::Unsent, Ran::No, "stream refused unprocessed"),
+        // RFC 9113, section 7: to be sent in HTTP/1.1 instead, so it was not served in HTTP/2.
+        (FaultKind::Http1Required, _) => (Class::Unsent, Ran::No, "HTTP/1.1 required instead"),
         // A certificate may be turned down after the request went out (TLS 1.3), so even these are not taken on trust.
         (_, Sent::Perhaps) => (Class::Broken, Ran::Maybe, "broke after a byte was written"),
         (FaultKind::Refused, _) => (Class::Unsent, Ran::No, "connection refused"),
         (FaultKind::Dns, _) => (Class::Unsent, Ran::No, "name did not resolve"),
-        (FaultKind::Tls, _) => (Class::Unsent, Ran::No, "TLS handshake failed"),
+        (FaultKind::Tls | FaultKind::TlsAlert, _) => {
+            (Class::Unsent, Ran::No, "TLS handshake failed")
+        }
+        (FaultKind::Certificate(_), _) => (
+            Class::Unsent,
+            Ran::No,
+            "upstream's certificate is not trusted",
+        ),
         (FaultKind::ConnectTimeout, _) => (Class::Unsent, Ran::No, "connect limit passed"),
         (FaultKind::Closed | FaultKind::Unreadable, _) => {
             (Class::Unsent, Ran::No, "closed before a byte was written")

@@ -77,12 +77,18 @@ pub enum FaultKind {
     Dns,
     /// The TLS handshake failed.
     Tls,
+    /// The upstream broke off TLS with an alert: what it was offered, or who offers it, does not suit it.
+    TlsAlert,
+    /// The upstream's certificate is not trusted.
+    Certificate(Distrust),
     /// The connection was not made within the connect limit.
     ConnectTimeout,
     /// The connection was reset or closed before the answer's head.
     Closed,
     /// The upstream refused the stream (HTTP/2 REFUSED_STREAM, or a GOAWAY below its id).
     StreamRefused,
+    /// The upstream refused the stream since it wants HTTP/1.1 (HTTP/2 HTTP_1_1_REQUIRED).
+    Http1Required,
     /// What came back is not HTTP.
     Unreadable,
     /// No head within the attempt's limit.
@@ -96,6 +102,23 @@ pub enum Sent {
     Nothing,
     /// At least one byte was written.
     Perhaps,
+}
+
+/// Why a certificate is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Distrust {
+    /// It was valid once.
+    Expired,
+    /// It will be valid.
+    NotYetValid,
+    /// It does not come from an authority that is trusted.
+    UnknownIssuer,
+    /// It is for another name.
+    OtherName,
+    /// Its authority took it back.
+    Revoked,
+    /// It is none, or not for this purpose.
+    Unusable,
 }
 
 /// Why an attempt has no answer.
@@ -219,15 +242,45 @@ vocabulary!(Scope, "scope", 4, {
     Unknown => "unknown",
 });
 
-// The words are the proxy error types of RFC 9209, section 2.3, so that the log says what `Proxy-Status` says. There is
-// none for a refused stream; `destination_unavailable` comes nearest and is used for nothing else.
-vocabulary!(FaultKind, "fault", 8, {
-    Refused => "connection_refused",
-    Dns => "dns_error",
-    Tls => "tls_protocol_error",
-    ConnectTimeout => "connection_timeout",
-    Closed => "connection_terminated",
-    StreamRefused => "destination_unavailable",
-    Unreadable => "http_protocol_error",
-    HeadTimeout => "http_response_timeout",
-});
+impl FaultKind {
+    /// The proxy error type of RFC 9209, section 2.3, so that the log says what `Proxy-Status` says. There is none for a
+    /// refused stream; `destination_unavailable` comes nearest and is used for nothing else.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "connection_refused",
+            Self::Dns => "dns_error",
+            Self::Tls => "tls_protocol_error",
+            Self::TlsAlert => "tls_alert_received",
+            Self::Certificate(_) => "tls_certificate_error",
+            Self::ConnectTimeout => "connection_timeout",
+            Self::Closed => "connection_terminated",
+            Self::StreamRefused | Self::Http1Required => "destination_unavailable",
+            Self::Unreadable => "http_protocol_error",
+            Self::HeadTimeout => "http_response_timeout",
+        }
+    }
+
+    /// What happened, as the end of a sentence about the upstream.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Refused => "it refuses connections",
+            Self::Dns => "its name does not resolve",
+            Self::Tls => "the TLS handshake failed",
+            Self::TlsAlert => "it turned down the TLS handshake, or our certificate",
+            Self::Certificate(Distrust::Expired) => "its certificate has expired",
+            Self::Certificate(Distrust::NotYetValid) => "its certificate is not valid yet",
+            Self::Certificate(Distrust::UnknownIssuer) => {
+                "its certificate comes from an authority that is not trusted"
+            }
+            Self::Certificate(Distrust::OtherName) => "its certificate is for another name",
+            Self::Certificate(Distrust::Revoked) => "its certificate has been revoked",
+            Self::Certificate(Distrust::Unusable) => "its certificate cannot be used",
+            Self::ConnectTimeout => "no connection within the limit",
+            Self::Closed => "it closed the connection before it answered",
+            Self::StreamRefused => "it refused the stream",
+            Self::Http1Required => "it wants to be spoken to in HTTP/1.1",
+            Self::Unreadable => "what it sent is not HTTP",
+            Self::HeadTimeout => "it did not answer within the limit",
+        }
+    }
+}

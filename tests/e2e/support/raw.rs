@@ -90,15 +90,19 @@ impl Peer {
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// The next head, without a body.
     pub(crate) async fn head(&mut self) -> Message {
+        self.next_head().await.expect("a head before the end")
+    }
+
+    /// The next head, if there is one before the stream ends or breaks.
+    pub(crate) async fn next_head(&mut self) -> Option<Message> {
         let head = in_time("a head", read_head(&mut self.stream))
             .await
-            .unwrap()
-            .expect("a head before the end");
-        Message {
+            .ok()??;
+        Some(Message {
             head,
             body: Vec::new(),
             trailers: String::new(),
-        }
+        })
     }
 
     /// The next whole message; one without framing has no body.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use redrive::app::App;
+use redrive::app::{App, TlsFiles};
 use redrive::config::{Config, Flags, Sources};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -18,6 +18,7 @@ pub(crate) struct Sidecar {
     pub(crate) addr: SocketAddr,
     /// Where the operator is served.
     pub(crate) admin: SocketAddr,
+    files: TlsFiles,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinSet<()>,
 }
@@ -52,17 +53,10 @@ impl Sidecar {
             env.iter()
                 .map(|(name, value)| ((*name).into(), (*value).into())),
         );
-        let read = |path: &Path| std::fs::read_to_string(path);
-        let sources = Sources {
-            flags: Flags::default(),
-            env: variables,
-            read: &read,
-        };
-        let config = Config::load(&sources)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .config;
+        let config = load(variables);
         let app = App::build(&config).await.unwrap();
         let (addr, admin) = (app.client_addr().unwrap(), app.admin_addr().unwrap());
+        let files = app.tls_files();
         let (shutdown, stopped) = oneshot::channel();
         let mut running = JoinSet::new();
         running.spawn(app.run(async move {
@@ -72,11 +66,17 @@ impl Sidecar {
         let sidecar = Self {
             addr,
             admin,
+            files,
             shutdown: Some(shutdown),
             running,
         };
         sidecar.until_ready().await;
         sidecar
+    }
+
+    /// Reads the files of TLS again.
+    pub(crate) async fn reload_tls(&self) {
+        self.files.reload().await;
     }
 
     /// The metrics page.
@@ -166,4 +166,17 @@ impl Sidecar {
         }
         panic!("never ready");
     }
+}
+
+/// The configuration of these variables and of the files that they name.
+fn load(env: BTreeMap<String, String>) -> Config {
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let sources = Sources {
+        flags: Flags::default(),
+        env,
+        read: &read,
+    };
+    Config::load(&sources)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .config
 }

@@ -171,6 +171,18 @@ fn what_is_impossible_together_is_marked_where_it_was_written() {
         &["without `tls.upstream.client_cert`"],
     );
     check(
+        "[tls.listen]\ncert = \"c\"",
+        "3:8",
+        "\"c\"",
+        &["without `tls.listen.key`"],
+    );
+    check(
+        "[tls.listen]\nclient_ca = \"c\"",
+        "3:13",
+        "\"c\"",
+        &["without `tls.listen.cert` and `tls.listen.key`"],
+    );
+    check(
         "[admin]\nlisten = \"127.0.0.1:7480\"",
         "3:10",
         "\"127.0.0.1:7480\"",
@@ -186,10 +198,6 @@ fn what_is_impossible_together_is_marked_where_it_was_written() {
 
 #[test]
 fn keys_that_this_version_does_not_honour_are_refused() {
-    for key in ["cert", "key", "client_ca"] {
-        let text = format!("[tls.listen]\n{key} = \"x\"");
-        check(&text, "3:1", key, &["is not supported by this version"]);
-    }
     for key in ["region", "service", "api_key_file"] {
         let text = format!("[sign]\n{key} = \"x\"");
         check(&text, "3:1", key, &["is not supported by this version"]);

@@ -1,0 +1,158 @@
+//! Which answers can be believed, and whether the connection that they came on can.
+//!
+//! hyper forgives more in an answer than may be passed on: a coding that it does not undo, a length beside chunks, one
+//! length twice. What reaches the client has one framing, and what the upstream may understand otherwise than hyper ends
+//! its connection.
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+
+/// Whether a connection carries another request after this answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Yes,
+    No,
+}
+
+/// The body's length, or its end, can be read in more than one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ambiguous;
+
+/// Gives the answer one framing.
+pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Keep, Ambiguous> {
+    let version = answer.version();
+    if version == Version::HTTP_2 {
+        one_length(answer.headers_mut())?;
+        return Ok(Keep::Yes); // frames, and nothing else to frame by
+    }
+    let has_body = *method != Method::HEAD
+        && !matches!(
+            answer.status(),
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
+    let headers = answer.headers_mut();
+    one_length(headers)?;
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_coded = match (codings.next(), codings.next()) {
+        (None, _) => false,
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        // The coding would be lost on the client, as it is named for this hop only.
+        _ if has_body => return Err(Ambiguous),
+        _ => true,
+    };
+    // RFC 9112 section 6.3: chunks win over a length, which must not go on.
+    if is_coded && has_body && headers.remove(CONTENT_LENGTH).is_some() {
+        return Ok(Keep::No);
+    }
+    // hyper would speak HTTP/1.0 on this connection from now on, and drop every body that comes in chunks.
+    Ok(if version < Version::HTTP_11 {
+        Keep::No
+    } else {
+        Keep::Yes
+    })
+}
+
+/// One length, also where it is said more than once.
+fn one_length(headers: &mut HeaderMap) -> Result<(), Ambiguous> {
+    let mut lengths = Vec::new();
+    for value in headers.get_all(CONTENT_LENGTH) {
+        lengths.extend(value.as_bytes().split(|byte| *byte == b','));
+    }
+    let mut lengths = lengths.into_iter().map(<[u8]>::trim_ascii);
+    let Some(first) = lengths.next() else {
+        return Ok(());
+    };
+    let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    if !is_number || lengths.any(|length| length != first) {
+        return Err(Ambiguous);
+    }
+    let first = HeaderValue::from_bytes(first).map_err(|_| Ambiguous)?;
+    headers.insert(CONTENT_LENGTH, first);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(headers: &[(&str, &str)], expected: Result<Keep, Ambiguous>, length: Option<&str>) {
+        let builder = headers
+            .iter()
+            .fold(Response::builder(), |builder, (name, value)| {
+                builder.header(*name, *value)
+            });
+        let mut answer = builder.body(()).unwrap();
+
+        let kept = settle(&Method::GET, &mut answer);
+
+        assert_eq!(kept, expected, "{headers:?}");
+        if kept.is_ok() {
+            let lengths: Vec<_> = answer.headers().get_all(CONTENT_LENGTH).iter().collect();
+            assert_eq!(lengths, Vec::from_iter(length), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn one_framing_passes() {
+        check(&[("content-length", "4")], Ok(Keep::Yes), Some("4"));
+        check(&[("transfer-encoding", "Chunked")], Ok(Keep::Yes), None);
+        check(&[], Ok(Keep::Yes), None);
+    }
+
+    #[test]
+    fn a_length_said_twice_is_said_once() {
+        check(&[("content-length", "4, 4")], Ok(Keep::Yes), Some("4"));
+        check(
+            &[("content-length", "4"), ("content-length", "4")],
+            Ok(Keep::Yes),
+            Some("4"),
+        );
+    }
+
+    #[test]
+    fn a_length_beside_chunks_is_dropped_and_the_connection_with_it() {
+        check(
+            &[("content-length", "4"), ("transfer-encoding", "chunked")],
+            Ok(Keep::No),
+            None,
+        );
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_no_answer() {
+        for headers in [
+            [("content-length", "4"), ("content-length", "5")],
+            [("content-length", "4"), ("content-length", "+4")],
+            [
+                ("transfer-encoding", "gzip"),
+                ("transfer-encoding", "chunked"),
+            ],
+            [("transfer-encoding", "gzip, chunked"), ("x", "y")],
+            [("transfer-encoding", "identity"), ("content-length", "4")],
+        ] {
+            check(&headers, Err(Ambiguous), None);
+        }
+    }
+
+    #[test]
+    fn an_answer_in_frames_has_one_length_all_the_same() {
+        let mut answer = Response::new(());
+        *answer.version_mut() = Version::HTTP_2;
+        let length = |length| HeaderValue::from_static(length);
+        answer.headers_mut().insert(CONTENT_LENGTH, length("4"));
+        let one = settle(&Method::GET, &mut answer);
+        answer.headers_mut().append(CONTENT_LENGTH, length("5"));
+        let two = settle(&Method::GET, &mut answer);
+
+        assert_eq!((one, two), (Ok(Keep::Yes), Err(Ambiguous)));
+    }
+
+    #[test]
+    fn an_upstream_of_http_1_0_is_given_a_new_connection_each_time() {
+        let mut answer = Response::new(());
+        *answer.version_mut() = Version::HTTP_10;
+
+        assert_eq!(settle(&Method::GET, &mut answer), Ok(Keep::No));
+    }
+}

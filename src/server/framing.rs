@@ -1,0 +1,222 @@
+//! Requests as they came: what hyper forgives, and a proxy must not.
+//!
+//! hyper folds equal `Content-Length`s, drops one beside `Transfer-Encoding`, and forgets a fragment, all before a service
+//! sees the request. Each of these is a request that somebody else on the way may read in another way. So the bytes are
+//! followed here, below hyper: where a head ends, what frames its body, and where the next head begins.
+//!
+//! What is found at fault is not answered here, since the answers to earlier requests go first. Its last byte is replaced
+//! by one that hyper cannot read, and hyper refuses it in its turn. A body at fault that came together with the end of its
+//! head spoils the head, so that nothing of it is forwarded; one that comes later breaks the body. Behind a spoiled head
+//! goes [`AFTER_SPOILED`], for hyper reads a head that came in pieces only when it looks complete.
+//!
+//! Anything that hyper refuses by itself is left to it: then there is nothing to follow any more, nor in HTTP/2 or in
+//! what a connection carries after it has left HTTP.
+
+mod chunks;
+
+use self::chunks::Chunks;
+
+/// Follows the requests on one connection.
+#[derive(Debug)]
+pub(super) struct Framing {
+    stage: Stage,
+    /// The head so far, where it comes in pieces.
+    head: Vec<u8>,
+    head_bytes_max: usize,
+}
+
+/// What the next byte belongs to.
+#[derive(Debug)]
+enum Stage {
+    /// A head, or the empty lines before one.
+    Head,
+    /// A body of which so many bytes are to come.
+    Sized(u64),
+    /// A body in chunks.
+    Chunked(Chunks),
+    /// Nobody's business here.
+    Unknown,
+}
+
+/// What a head means for the bytes behind it.
+enum Judged {
+    Goes(Stage),
+    Refused(&'static str),
+}
+
+impl Framing {
+    /// A fresh connection; a longer head than this is refused by hyper.
+    pub(super) fn new(head_bytes_max: usize) -> Self {
+        Self {
+            stage: Stage::Head,
+            head: Vec::new(),
+            head_bytes_max,
+        }
+    }
+
+    /// From now on the connection speaks something else.
+    pub(super) fn forget(&mut self) {
+        self.stage = Stage::Unknown;
+        self.head = Vec::new();
+    }
+
+    /// Looks at bytes on their way to hyper, and spoils what hyper must refuse. What is returned goes behind them.
+    pub(super) fn look(&mut self, bytes: &mut [u8]) -> &'static [u8] {
+        let mut at = 0;
+        // The last byte of the head whose body follows, as long as hyper has not got it.
+        let mut head_end = None;
+        while at < bytes.len() {
+            match &mut self.stage {
+                Stage::Unknown => return &[],
+                Stage::Head => {
+                    let Some((length, judged)) = self.head(&bytes[at..]) else {
+                        return &[];
+                    };
+                    at += length;
+                    head_end = Some(at - 1);
+                    match judged {
+                        Judged::Goes(stage) => self.stage = stage,
+                        Judged::Refused(why) => {
+                            tracing::debug!(why, "a request is refused");
+                            bytes[at - 1] = UNREADABLE;
+                            self.forget();
+                            return AFTER_SPOILED;
+                        }
+                    }
+                }
+                Stage::Sized(left) => {
+                    let here = u64::try_from(bytes.len() - at).unwrap_or(u64::MAX);
+                    let taken = here.min(*left);
+                    *left -= taken;
+                    if *left == 0 {
+                        self.stage = Stage::Head;
+                    }
+                    at += usize::try_from(taken).unwrap_or(usize::MAX);
+                }
+                Stage::Chunked(chunks) => match chunks.take(&bytes[at..]) {
+                    Ok(taken) => {
+                        at += taken;
+                        if chunks.is_over() {
+                            self.stage = Stage::Head;
+                        }
+                    }
+                    Err(fault) => {
+                        self.forget();
+                        let Some(end) = head_end else {
+                            bytes[at + fault.at] = fault.unreadable;
+                            return &[];
+                        };
+                        bytes[end] = UNREADABLE;
+                        return AFTER_SPOILED;
+                    }
+                },
+            }
+        }
+        &[]
+    }
+
+    /// How many of these bytes belong to the head, once it is complete, and what follows.
+    fn head(&mut self, bytes: &[u8]) -> Option<(usize, Judged)> {
+        let skipped = if self.head.is_empty() {
+            // hyper skips empty lines before a request, and refuses other ends of line there.
+            bytes.iter().take_while(|byte| is_line_end(**byte)).count()
+        } else {
+            0
+        };
+        let bytes = &bytes[skipped..];
+        let known = self.head.len();
+        let Some(end) = end_of_head(&self.head, bytes) else {
+            if known + bytes.len() > self.head_bytes_max {
+                self.forget();
+            } else {
+                self.head.extend_from_slice(bytes);
+            }
+            return None;
+        };
+        let judged = if known == 0 {
+            judge(&bytes[..end])
+        } else {
+            self.head.extend_from_slice(&bytes[..end]);
+            judge(&std::mem::take(&mut self.head))
+        };
+        Some((skipped + end, judged))
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+/// How many of `more` belong to the head that began with `known`: up to the first empty line.
+fn end_of_head(known: &[u8], more: &[u8]) -> Option<usize> {
+    let byte = |index: usize| {
+        let from_more = || more.get(index - known.len()).copied();
+        known.get(index).copied().or_else(from_more)
+    };
+    let mut newlines = more.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let (end, _) = newlines.find(|(at, _)| {
+        let at = known.len() + at;
+        let before = |back: usize| at.checked_sub(back).and_then(byte);
+        before(1) == Some(b'\n') || (before(1) == Some(b'\r') && before(2) == Some(b'\n'))
+    })?;
+    Some(end + 1)
+}
+
+/// What a head says of the bytes behind it, as hyper will read it.
+fn judge(head: &[u8]) -> Judged {
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    match request.parse(head) {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        // hyper reads it in the same way, and refuses it.
+        _ => return Judged::Goes(Stage::Unknown),
+    }
+    if request.path.is_some_and(|target| target.contains('#')) {
+        return Judged::Refused("a fragment in the target");
+    }
+    let named = |name: &'static str| {
+        let fields = request.headers.iter();
+        fields
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+    };
+    let mut lengths = named("content-length");
+    match (
+        lengths.next(),
+        lengths.next(),
+        named("transfer-encoding").next(),
+    ) {
+        (_, Some(_), _) => Judged::Refused("more than one Content-Length"),
+        (Some(_), _, Some(_)) => Judged::Refused("both Content-Length and Transfer-Encoding"),
+        (None, _, None) => Judged::Goes(Stage::Head),
+        (None, _, Some(_)) => Judged::Goes(Stage::Chunked(Chunks::new())),
+        (Some(length), ..) => Judged::Goes(match sized(length) {
+            None => Stage::Unknown, // hyper refuses it
+            Some(0) => Stage::Head,
+            Some(length) if length > LENGTH_MAX => return Judged::Refused("an absurd length"),
+            Some(length) => Stage::Sized(length),
+        }),
+    }
+}
+
+/// A length of digits alone.
+fn sized(length: &[u8]) -> Option<u64> {
+    let is_number = length.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(length).ok().filter(|_| is_number)?;
+    text.parse().ok()
+}
+
+/// Ends no line, begins no name, and is part of no value.
+const UNREADABLE: u8 = 0;
+
+/// Makes a spoiled head look complete.
+const AFTER_SPOILED: &[u8] = b"\r\n\r\n";
+
+/// Somebody on the way may count in 64 bits with a sign.
+const LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// As many fields as hyper reads; of a head with more it says 431.
+const HEADERS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! The program under abuse, what it costs, and a small origin behind it. Blocking sockets: the harm is in the bytes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+pub(crate) const MEBIBYTE: usize = 1 << 20;
+
+/// A started redrive; killed with its handle.
+pub(crate) struct Victim {
+    child: Child,
+    addr: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// An upstream that answers everybody the same; its threads end with the process.
+pub(crate) struct Origin {
+    addr: SocketAddr,
+    heads: Arc<AtomicUsize>,
+}
+
+/// As many descriptors as this process and those it starts may have, after asking for all.
+pub(crate) fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, all).unwrap();
+    limit
+        .maximum
+        .and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(usize::MAX)
+}
+
+impl Victim {
+    /// redrive with its defaults and these variables.
+    pub(crate) fn before(origin: &Origin, env: &[(&str, &str)]) -> Self {
+        Self::start(Command::new(env!("CARGO_BIN_EXE_redrive")), origin, env)
+    }
+
+    /// redrive with its defaults, and so many descriptors at most.
+    pub(crate) fn with_descriptors(most: usize, origin: &Origin) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!(
+            "ulimit -n {most}; exec '{}'",
+            env!("CARGO_BIN_EXE_redrive")
+        ));
+        Self::start(shell, origin, &[])
+    }
+
+    fn start(mut command: Command, origin: &Origin, env: &[(&str, &str)]) -> Self {
+        let mut child = command
+            .env("REDRIVE_UPSTREAM", format!("http://{}", origin.addr))
+            .env("REDRIVE_LISTEN", "127.0.0.1:0")
+            .env("REDRIVE_ADMIN", "127.0.0.1:0")
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready: serde_json::Value = lines
+            .by_ref()
+            .map(|line| line.unwrap())
+            .find(|line| line.contains("redrive is ready"))
+            .map(|line| serde_json::from_str(&line).unwrap())
+            .expect("it says where it listens");
+        // Somebody has to read on, or the log's pipe is full one day.
+        thread::spawn(move || lines.for_each(drop));
+        let told = |field: &str| ready[field].as_str().unwrap().parse().unwrap();
+        Self {
+            addr: told("listen"),
+            admin: told("admin"),
+            child,
+        }
+    }
+
+    /// A connection, taken in at once: one that found no room in the backlog would be tried again after a second.
+    pub(crate) fn connect(&self) -> TcpStream {
+        TcpStream::connect_timeout(&self.addr, Duration::from_millis(900)).unwrap()
+    }
+
+    /// The status of a clean request on a connection of its own.
+    pub(crate) fn get(&self) -> u16 {
+        let answer = exchange(self.addr, "/");
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The memory that the process has of its own, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
+        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<usize>().unwrap() << 10
+    }
+
+    /// Waits until a gauge is this high.
+    pub(crate) fn reaches(&self, gauge: &str, least: usize) {
+        self.until(gauge, |value| value >= least);
+    }
+
+    /// Waits until a gauge is this low.
+    pub(crate) fn sinks_to(&self, gauge: &str, most: usize) {
+        self.until(gauge, |value| value <= most);
+    }
+
+    fn until(&self, gauge: &str, is_enough: impl Fn(usize) -> bool) {
+        let mut value = 0;
+        for _ in 0..1000 {
+            let page = exchange(self.admin, "/metrics");
+            let line = page
+                .lines()
+                .find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
+            value = line.unwrap().parse().unwrap();
+            if is_enough(value) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{gauge} is {value}");
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+impl Origin {
+    /// Reads a request wholly, if it has a length, and answers these bytes.
+    pub(crate) fn answering(answer: &'static [u8]) -> Self {
+        Self::serving(move |stream| stream.write_all(answer))
+    }
+
+    /// Answers so many bytes.
+    pub(crate) fn streaming(length: usize) -> Self {
+        Self::serving(move |stream| {
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+            )?;
+            let part = vec![b'x'; MEBIBYTE];
+            (0..length / MEBIBYTE).try_for_each(|_| stream.write_all(&part))
+        })
+    }
+
+    /// How many heads came.
+    pub(crate) fn heads(&self) -> usize {
+        self.heads.load(Ordering::SeqCst)
+    }
+
+    fn serving(
+        answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (heads, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
+        let counter = Arc::clone(&heads);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (counter, answer) = (Arc::clone(&counter), Arc::clone(&answer));
+                // A connection that breaks ends its thread, and nothing else.
+                thread::spawn(move || serve(stream?, &counter, &*answer));
+            }
+        });
+        Self { addr, heads }
+    }
+}
+
+fn serve(
+    mut stream: TcpStream,
+    heads: &AtomicUsize,
+    answer: &dyn Fn(&mut TcpStream) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(told) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = told.trim().parse().unwrap();
+            }
+        }
+        heads.fetch_add(1, Ordering::SeqCst);
+        let read = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
+        if read < length {
+            return Ok(());
+        }
+        answer(&mut stream)?;
+    }
+}
+
+/// One request on a connection of its own, and the answer as text.
+fn exchange(addr: SocketAddr, path: &str) -> String {
+    let mut client = TcpStream::connect(addr).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    write!(
+        client,
+        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
