@@ -1,214 +1,23 @@
 //! HTTP/2 to the upstream: what is shared, what is refused, what is cut, and what of that may be sent again.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::Reason;
 use http::{HeaderMap, Request, Response};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::answers::answer;
+use crate::h2_origin::{Door, Origin, next};
 use crate::support::frames::{self, Frame};
 use crate::support::{Answer, Client, Peer, Sidecar, in_time};
 
 const ATTEMPTS: &str = "redrive_attempts_total";
-
-/// A port with a certificate, and the file that makes redrive trust it.
-struct Door {
-    listener: TcpListener,
-    addr: SocketAddr,
-    acceptor: TlsAcceptor,
-    ca_file: std::path::PathBuf,
-}
-
-impl Door {
-    async fn new(protocols: &[&[u8]]) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("redrive-e2e-h2-{}-{number}.pem", std::process::id());
-        let ca_file = std::env::temp_dir().join(name);
-        std::fs::write(&ca_file, made.cert.pem()).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self {
-            addr: listener.local_addr().unwrap(),
-            listener,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-            ca_file,
-        }
-    }
-
-    async fn accept(&self) -> TlsStream<TcpStream> {
-        in_time("a connection", async {
-            let (stream, _) = self.listener.accept().await.unwrap();
-            self.acceptor.accept(stream).await.unwrap()
-        })
-        .await
-    }
-
-    /// The same, as bytes: the client's preface is read and ours sent.
-    async fn accept_raw(&self, settings: &[(u16, u32)]) -> Peer<TlsStream<TcpStream>> {
-        let mut peer = Peer {
-            stream: self.accept().await,
-        };
-        assert_eq!(peer.read(frames::PREFACE.len()).await, frames::PREFACE);
-        peer.write(Frame::settings(settings).bytes()).await;
-        peer
-    }
-
-    async fn sidecar(&self, toml: &str) -> Sidecar {
-        let ca = self.ca_file.to_str().unwrap();
-        let port = self.addr.port();
-        let toml = format!(
-            "upstream = \"https://127.0.0.1:{port}\"\n{toml}\n[tls.upstream]\nca_file = \"{ca}\"\n"
-        );
-        Sidecar::configured(&toml, &[]).await
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        let _gone_already = std::fs::remove_file(&self.ca_file);
-    }
-}
-
-/// The next frame of this kind.
-async fn next(peer: &mut Peer<TlsStream<TcpStream>>, kind: u8) -> Frame {
-    in_time("a frame", async {
-        loop {
-            let frame = frames::read(&mut peer.stream)
-                .await
-                .expect("a frame before the end");
-            if frame.kind == kind {
-                return frame;
-            }
-        }
-    })
-    .await
-}
-
-/// A request as an HTTP/2 origin sees it.
-struct Call {
-    index: usize,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-}
-
-type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// An HTTP/2 origin; every request goes to the script.
-struct Origin {
-    door: Arc<Door>,
-    connections: Arc<AtomicUsize>,
-    calls: Arc<AtomicUsize>,
-    _tasks: JoinSet<()>,
-}
-
-impl Origin {
-    async fn new<F>(streams: u32, script: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let door = Arc::new(Door::new(&[b"h2", b"http/1.1"]).await);
-        let (connections, calls) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let script: Arc<dyn Fn(Call) -> Handling + Send + Sync> =
-            Arc::new(move |call| Box::pin(script(call)));
-        let mut tasks = JoinSet::new();
-        let (listening, accepted, called) = (
-            Arc::clone(&door),
-            Arc::clone(&connections),
-            Arc::clone(&calls),
-        );
-        tasks.spawn(async move {
-            let mut served = JoinSet::new();
-            while let Ok((stream, _)) = listening.listener.accept().await {
-                accepted.fetch_add(1, Ordering::SeqCst);
-                let (listening, script, called) = (
-                    Arc::clone(&listening),
-                    Arc::clone(&script),
-                    Arc::clone(&called),
-                );
-                served.spawn(async move {
-                    let stream = listening.acceptor.accept(stream).await.unwrap();
-                    let mut builder = h2::server::Builder::new();
-                    let mut connection = builder
-                        .max_concurrent_streams(streams)
-                        .handshake(stream)
-                        .await
-                        .unwrap();
-                    let mut handling = JoinSet::new();
-                    while let Some(Ok((request, respond))) = connection.accept().await {
-                        let index = called.fetch_add(1, Ordering::SeqCst);
-                        handling.spawn(script(Call {
-                            index,
-                            request,
-                            respond,
-                        }));
-                    }
-                });
-            }
-        });
-        Self {
-            door,
-            connections,
-            calls,
-            _tasks: tasks,
-        }
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-
-    fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
-}
-
-impl Call {
-    /// The whole body, with what it ends in.
-    async fn body(&mut self) -> (Vec<u8>, Option<HeaderMap>) {
-        let body = self.request.body_mut();
-        let mut bytes = Vec::new();
-        while let Some(data) = body.data().await {
-            let Ok(data) = data else { break };
-            bytes.extend_from_slice(&data);
-            let _gone = body.flow_control().release_capacity(data.len());
-        }
-        (bytes, body.trailers().await.ok().flatten())
-    }
-
-    fn answer(&mut self, status: u16, headers: &[(&str, &str)], body: Vec<u8>) {
-        let mut response = Response::builder().status(status);
-        for (name, value) in headers {
-            response = response.header(*name, *value);
-        }
-        let response = response.body(()).unwrap();
-        // Whoever asked may be gone.
-        if let Ok(mut stream) = self.respond.send_response(response, false) {
-            let _gone = stream.send_data(body.into(), true);
-        }
-    }
-}
+/// All of an answer in one frame.
+const ENDED: u8 = frames::END_STREAM | frames::END_HEADERS;
+const OPEN: &str = "redrive_upstream_connections";
 
 async fn all_get(sidecar: &Sidecar, count: usize) -> Vec<u16> {
     let mut clients = JoinSet::new();
@@ -236,8 +45,7 @@ async fn requests_at_the_same_time_share_one_connection() {
 
     assert_eq!(statuses, [200; 20]);
     assert_eq!(origin.connections(), 1);
-    let open = "redrive_upstream_connections";
-    assert_eq!(sidecar.total(open, &[]).await, 1.0);
+    assert_eq!(sidecar.total(OPEN, &[]).await, 1.0);
     assert_eq!(sidecar.total("redrive_retries_total", &[]).await, 0.0);
 }
 
@@ -343,17 +151,17 @@ async fn a_stream_above_the_last_of_a_farewell_is_sent_again_elsewhere() {
     let sidecar = door.sidecar("").await;
     let mut client = Client::connect(sidecar.addr).await;
     client.send("POST", "/", &[], b"the body").await;
-    let mut leaving = door.accept_raw(&[]).await;
+    let mut leaving = door.accept_frames(&[]).await;
     let unseen = next(&mut leaving, frames::HEADERS).await;
 
     leaving
         .write(Frame::goaway(unseen.stream - 1, 0).bytes())
         .await;
 
-    let mut staying = door.accept_raw(&[]).await;
+    let mut staying = door.accept_frames(&[]).await;
     let seen = next(&mut staying, frames::HEADERS).await;
     assert_eq!(next(&mut staying, frames::DATA).await.payload, b"the body");
-    let answer = Frame::new(frames::HEADERS, 5, seen.stream, [0x88]);
+    let answer = Frame::new(frames::HEADERS, ENDED, seen.stream, [0x88]);
     staying.write(answer.bytes()).await;
     let answer = client.answer_to("POST").await;
     assert_eq!(
@@ -368,7 +176,7 @@ async fn a_farewell_lets_the_streams_in_flight_end_and_takes_no_more() {
     let sidecar = door.sidecar("").await;
     let mut first = Client::connect(sidecar.addr).await;
     first.send("POST", "/first", &[], b"").await;
-    let mut leaving = door.accept_raw(&[]).await;
+    let mut leaving = door.accept_frames(&[]).await;
     let early = next(&mut leaving, frames::HEADERS).await;
     leaving.write(Frame::goaway(early.stream, 0).bytes()).await;
     let ping = Frame::new(frames::PING, 0, 0, [7; 8]);
@@ -378,14 +186,14 @@ async fn a_farewell_lets_the_streams_in_flight_end_and_takes_no_more() {
 
     let mut second = Client::connect(sidecar.addr).await;
     second.send("POST", "/second", &[], b"").await;
-    let mut staying = door.accept_raw(&[]).await;
+    let mut staying = door.accept_frames(&[]).await;
     let late = next(&mut staying, frames::HEADERS).await;
 
     for (peer, stream, client) in [
         (&mut staying, late.stream, &mut second),
         (&mut leaving, early.stream, &mut first),
     ] {
-        peer.write(Frame::new(frames::HEADERS, 5, stream, [0x88]).bytes())
+        peer.write(Frame::new(frames::HEADERS, ENDED, stream, [0x88]).bytes())
             .await;
         let answer = client.answer_to("POST").await;
         assert_eq!(
@@ -393,8 +201,7 @@ async fn a_farewell_lets_the_streams_in_flight_end_and_takes_no_more() {
             (200, None)
         );
     }
-    let open = "redrive_upstream_connections";
-    sidecar.settles(open, &[], 1.0).await;
+    sidecar.settles(OPEN, &[], 1.0).await;
 }
 
 #[tokio::test]
@@ -409,9 +216,7 @@ async fn an_upstream_that_chooses_http_1_is_spoken_to_in_it() {
 
     let mut peers = Vec::new();
     for _ in 0..3 {
-        let mut peer = Peer {
-            stream: door.accept().await,
-        };
+        let (mut peer, _) = door.accept().await;
         assert!(peer.message().await.head.starts_with("POST / HTTP/1.1\r\n"));
         peers.push(peer);
     }
@@ -614,9 +419,9 @@ async fn a_connection_that_is_too_old_or_unused_is_followed_by_another() {
         let sidecar = door.sidecar(&format!("[connections]\n{limit}\n")).await;
         let mut client = Client::connect(sidecar.addr).await;
         client.send("GET", "/", &[], b"").await;
-        let mut peer = door.accept_raw(&[]).await;
+        let mut peer = door.accept_frames(&[]).await;
         let seen = next(&mut peer, frames::HEADERS).await;
-        peer.write(Frame::new(frames::HEADERS, 5, seen.stream, [0x88]).bytes())
+        peer.write(Frame::new(frames::HEADERS, ENDED, seen.stream, [0x88]).bytes())
             .await;
         assert_eq!(client.answer_to("GET").await.status, 200);
 
@@ -624,7 +429,6 @@ async fn a_connection_that_is_too_old_or_unused_is_followed_by_another() {
 
         assert_eq!(farewell.code(4), 0, "nothing is wrong");
         peer.rest().await;
-        let open = "redrive_upstream_connections";
-        sidecar.settles(open, &[], 0.0).await;
+        sidecar.settles(OPEN, &[], 0.0).await;
     }
 }

@@ -237,3 +237,6 @@ const PING_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the farewell of a connection that nobody uses may take.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -20,9 +20,16 @@ pub(crate) struct Frame {
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+
+/// The stream ends with this frame (DATA and HEADERS).
+pub(crate) const END_STREAM: u8 = 1;
+
+/// The head ends with this frame (HEADERS).
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// What a client sends before its first frame.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -52,6 +59,11 @@ impl Frame {
     pub(crate) fn goaway(last: u32, reason: u32) -> Self {
         let payload = [last.to_be_bytes(), reason.to_be_bytes()].concat();
         Self::new(GOAWAY, 0, 0, payload)
+    }
+
+    /// The end of a stream before its time.
+    pub(crate) fn reset(stream: u32, reason: u32) -> Self {
+        Self::new(RST_STREAM, 0, stream, reason.to_be_bytes())
     }
 
     /// As it is on the wire.
