@@ -35,7 +35,7 @@ use super::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::tls::{Expiry, Reloaded};
 
-pub use self::body::AnswerBody;
+pub use self::body::{AnswerBody, Broken};
 pub use self::connect::TlsError;
 pub use self::mark::Tally;
 pub use self::switched::{Place, Switched};

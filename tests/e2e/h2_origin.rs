@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, Request, Response};
-use rustls::server::ServerConfig;
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -35,13 +35,26 @@ pub(crate) struct Door {
 impl Door {
     /// Takes the first of these protocols (ALPN) that is offered.
     pub(crate) async fn new(protocols: &[&[u8]]) -> Self {
+        Self::asking(protocols, None).await
+    }
+
+    /// The same, asking clients for a certificate of this authority, if there is one.
+    pub(crate) async fn asking(protocols: &[&[u8]], clients: Option<&Authority>) -> Self {
         let authority = Authority::new();
         let issued = authority.issue("127.0.0.1");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
+            .unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let roots = Arc::new(clients.roots());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let mut config = builder
             .with_single_cert(issued.chain(), issued.secret())
             .unwrap();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();

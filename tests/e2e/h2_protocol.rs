@@ -271,9 +271,27 @@ async fn changed_roots_are_used_by_new_connections_and_old_ones_end_with_their_s
 }
 
 #[tokio::test]
+async fn an_upstream_that_turns_down_our_certificate_is_told_apart_from_one_that_hangs_up() {
+    let door = Door::asking(BOTH, Some(&Authority::new())).await;
+    let sidecar = door
+        .sidecar("[retry]\nmax_attempts = { other = 1 }\n")
+        .await;
+
+    let (answer, is_refused) =
+        tokio::join!(Client::post(sidecar.addr, "/", b"secret"), door.refuses());
+
+    assert!(is_refused);
+    assert_eq!(
+        (answer.status, answer.header("proxy-status")),
+        (502, Some("redrive; error=tls_alert_received"))
+    );
+    assert_eq!(answer.header("redrive-ran"), Some("no"));
+}
+
+#[tokio::test]
 async fn a_connection_that_somebody_else_makes_is_not_waited_for_for_ever() {
     let door = Door::new(BOTH).await;
-    let sidecar = door.sidecar("").await;
+    let sidecar = door.sidecar("[deadline]\nconnect = \"25s\"\n").await;
     let mut first = Client::connect(sidecar.addr).await;
     first.send("GET", "/", &[], b"").await;
     let silent = door.accept_tcp().await;

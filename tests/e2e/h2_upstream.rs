@@ -272,6 +272,111 @@ async fn a_client_that_leaves_resets_its_own_stream_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_its_answer_resets_its_own_stream_and_no_other() {
+    let door = Door::new(&[b"h2"]).await;
+    let sidecar = door.sidecar("").await;
+    let mut stays = Client::connect(sidecar.addr).await;
+    stays.send("GET", "/stays", &[], b"").await;
+    let mut peer = door.accept_frames(&[]).await;
+    let staying = next(&mut peer, frames::HEADERS).await.stream;
+    let mut leaves = Client::connect(sidecar.addr).await;
+    leaves.send("GET", "/leaves", &[], b"").await;
+    let leaving = next(&mut peer, frames::HEADERS).await.stream;
+    peer.write(Frame::new(frames::HEADERS, frames::END_HEADERS, leaving, [0x88]).bytes())
+        .await;
+    leaves.head().await;
+
+    drop(leaves);
+
+    let reset = next(&mut peer, frames::RST_STREAM).await;
+    assert_eq!(reset.stream, leaving);
+    assert_eq!(reset.code(0), u32::from(Reason::CANCEL));
+    peer.write(Frame::new(frames::HEADERS, ENDED, staying, [0x88]).bytes())
+        .await;
+    assert_eq!(stays.answer_to("GET").await.status, 200);
+    assert_eq!(sidecar.total(OPEN, &[]).await, 1.0);
+}
+
+#[tokio::test]
+async fn an_upload_that_its_client_breaks_off_does_not_look_whole() {
+    let (hear, mut heard) = mpsc::unbounded_channel();
+    let origin = Origin::new(100, move |mut call| {
+        let hear = hear.clone();
+        async move {
+            let body = call.request.body_mut();
+            let first = body.data().await.map(|data| data.is_ok());
+            hear.send(first).unwrap();
+            let then = body.data().await.map(|data| data.is_ok());
+            hear.send(then).unwrap();
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+    let mut client = Client::connect(sidecar.addr).await;
+    client
+        .raw(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+        .await;
+    assert_eq!(in_time("data", heard.recv()).await, Some(Some(true)));
+
+    drop(client);
+
+    assert_eq!(in_time("its end", heard.recv()).await, Some(Some(false)));
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_whose_stream_ends_in_its_middle_does_not_look_whole() {
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        let door = Door::new(&[b"h2"]).await;
+        let sidecar = door.sidecar("").await;
+        let mut client = Peer::connect(sidecar.addr).await;
+        client
+            .write("GET / HTTP/1.1\r\nHost: sidecar.test\r\n\r\n")
+            .await;
+        let mut peer = door.accept_frames(&[]).await;
+        let asked = next(&mut peer, frames::HEADERS).await.stream;
+        let head = Frame::new(frames::HEADERS, frames::END_HEADERS, asked, [0x88]);
+        let half = Frame::new(frames::DATA, 0, asked, *b"half");
+        peer.write([head.bytes(), half.bytes()].concat()).await;
+        let mut answer = client.head().await;
+
+        peer.write(Frame::reset(asked, reason.into()).bytes()).await;
+        let rest = client.body_of(&mut answer).await;
+
+        assert!(rest.is_err(), "the client can tell: {reason:?}");
+        let broken = [r#"outcome="upstream_error""#];
+        sidecar
+            .settles("redrive_requests_total", &broken, 1.0)
+            .await;
+        assert_eq!(sidecar.total(ATTEMPTS, &[]).await, 1.0);
+        assert_eq!(sidecar.total(OPEN, &[]).await, 1.0);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_may_be_answered_before_its_end_and_what_is_left_of_it_refused() {
+    let door = Door::new(&[b"h2"]).await;
+    let sidecar = door.sidecar("").await;
+    let mut client = Client::connect(sidecar.addr).await;
+    client
+        .raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf")
+        .await;
+    let mut peer = door.accept_frames(&[]).await;
+    let asked = next(&mut peer, frames::DATA).await.stream;
+
+    // RFC 9113 section 8.1: a whole answer, and then an end that is no error.
+    let head = Frame::new(frames::HEADERS, frames::END_HEADERS, asked, [0x88]);
+    let body = Frame::new(frames::DATA, frames::END_STREAM, asked, *b"enough");
+    let reset = Frame::reset(asked, Reason::NO_ERROR.into());
+    peer.write([head.bytes(), body.bytes(), reset.bytes()].concat())
+        .await;
+
+    let answer = client.answer_to("POST").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "enough"));
+    assert_eq!(sidecar.total(OPEN, &[]).await, 1.0);
+}
+
+#[tokio::test]
 async fn large_bodies_pass_both_ways_and_are_repeated_byte_for_byte() {
     let origin = Origin::new(100, |mut call| async move {
         let (body, _) = call.body().await;

@@ -20,6 +20,17 @@ pub struct AnswerBody {
     switched: Option<Switched>,
 }
 
+/// Why an answer's body did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The connection or the stream broke.
+    #[error(transparent)]
+    Wire(#[from] hyper::Error),
+    /// The upstream ended the stream in the middle of its answer and called that no error.
+    #[error("the stream ended before the answer did")]
+    CutShort,
+}
+
 impl AnswerBody {
     /// The body of an answer that came on `lease`.
     pub(super) fn new(incoming: Incoming, lease: Lease, keep: Keep) -> Self {
@@ -48,6 +59,12 @@ impl AnswerBody {
         self.switched.take()
     }
 
+    /// Whether hyper calls an end what is none: it takes any RST_STREAM with NO_ERROR for the end of the body, and RFC 9113
+    /// section 8.1 lets it only follow a whole answer.
+    fn is_cut_short(&self) -> bool {
+        matches!(self.lease, Some(Lease::Stream(_))) && !self.incoming.is_end_stream()
+    }
+
     fn finish_at_end(&mut self) {
         if self.incoming.is_end_stream() {
             self.finish();
@@ -64,21 +81,25 @@ impl AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             // Nothing follows them, and hyper does not ask whether anything does.
             Some(Ok(frame)) if frame.is_trailers() => self.finish(),
             Some(Ok(_)) => self.finish_at_end(),
             Some(Err(_)) => drop(self.lease.take()),
+            None if self.is_cut_short() => {
+                drop(self.lease.take());
+                return Poll::Ready(Some(Err(Broken::CutShort)));
+            }
             None => self.finish(),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Wire)))
     }
 
     fn is_end_stream(&self) -> bool {

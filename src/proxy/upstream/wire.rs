@@ -57,6 +57,9 @@ impl Ledger {
     /// From now on the next byte written may be the first of this attempt.
     pub(super) fn expect(&self, mark: Arc<Mark>) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if marks.len() >= MARKS_MAX {
+            marks.retain(|mark| Arc::strong_count(mark) > 1);
+        }
         marks.push(mark);
     }
 
@@ -232,3 +235,7 @@ impl AsyncWrite for Transport {
         }
     }
 }
+
+/// Past so many attempts that wait for a peer which takes nothing, those that nobody waits for any more are forgotten, and
+/// not counted. The others are no more than the connection has streams.
+const MARKS_MAX: usize = 1024;
