@@ -154,8 +154,9 @@ async fn an_upgrade_has_an_http_1_connection_of_its_own() {
 async fn an_upgrade_takes_the_place_of_a_connection_that_carries_nothing() {
     for is_busy in [false, true] {
         let door = Door::new(BOTH).await;
+        // Switched off, since the pace would let no more go than there are connections.
         let sidecar = door
-            .sidecar("[connections]\nmax = 1\n[pace]\nmode = \"off\"\nmax_in_flight = 1\n")
+            .sidecar("bypass = true\n[connections]\nmax = 1\n")
             .await;
         let mut plain = Client::connect(sidecar.addr).await;
         plain.send("GET", "/", &[], b"").await;
@@ -164,6 +165,12 @@ async fn an_upgrade_takes_the_place_of_a_connection_that_carries_nothing() {
         let mut client = Peer::connect(sidecar.addr).await;
         if is_busy {
             client.write(HANDSHAKE).await;
+            // What comes behind it has a stream at once.
+            let mut other = Client::connect(sidecar.addr).await;
+            other.send("GET", "/", &[], b"").await;
+            let late = next(&mut shared, frames::HEADERS).await.stream;
+            respond(&mut shared, late).await;
+            assert_eq!(other.answer_to("GET").await.status, 200);
         }
         respond(&mut shared, asked).await;
         assert_eq!(plain.answer_to("GET").await.status, 200);

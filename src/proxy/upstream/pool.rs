@@ -69,7 +69,7 @@ impl Pool {
         open: IntGauge,
     ) -> Self {
         let inner = Arc::new(Inner {
-            may_share: AtomicBool::new(connector.negotiates()),
+            may_share: AtomicBool::new(true),
             connector,
             params,
             header_case,
@@ -94,7 +94,7 @@ impl Pool {
         connect: Duration,
     ) -> Result<Lease, Fault> {
         let inner = &self.0;
-        let offer = inner.required.offer(asks_upgrade, clock::now());
+        let offer = inner.offer(asks_upgrade);
         let slot = match inner.slot(offer).await {
             ControlFlow::Break(stream) => return Ok(Lease::Stream(stream)),
             ControlFlow::Continue(slot) => slot,
@@ -123,6 +123,14 @@ impl Pool {
 }
 
 impl Inner {
+    fn offer(&self, asks_upgrade: bool) -> Offer {
+        if self.connector.negotiates() {
+            self.required.offer(asks_upgrade, clock::now())
+        } else {
+            Offer::Http1
+        }
+    }
+
     /// The most recently used connection that can be trusted with the request; what cannot be used any more goes.
     fn take_idle(&self, trust: Trust) -> Option<http1::Connection> {
         let now = clock::now();
@@ -212,7 +220,7 @@ impl Inner {
         }
         let (tcp, transport) = made?;
         let is_http2 = transport.speaks_http2();
-        if self.connector.negotiates() && offer == Offer::Both {
+        if offer == Offer::Both {
             self.may_share.store(is_http2, Ordering::Relaxed);
         }
         if is_http2 {
