@@ -88,6 +88,10 @@ impl Door {
     /// The next connection, and the protocol that it speaks.
     pub(crate) async fn accept(&self) -> (Secured, Vec<u8>) {
         let stream = self.accept_tcp().await;
+        self.secure(stream).await
+    }
+
+    async fn secure(&self, stream: TcpStream) -> (Secured, Vec<u8>) {
         let stream = in_time("a handshake", self.acceptor.accept(stream)).await;
         let stream = stream.unwrap();
         let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
@@ -107,7 +111,13 @@ impl Door {
 
     /// The next connection, as frames: the client's preface is read and our settings sent.
     pub(crate) async fn accept_frames(&self, settings: &[(u16, u32)]) -> Secured {
-        let (mut peer, protocol) = self.accept().await;
+        let stream = self.accept_tcp().await;
+        self.greet(stream, settings).await
+    }
+
+    /// The same for a connection that was accepted already.
+    pub(crate) async fn greet(&self, stream: TcpStream, settings: &[(u16, u32)]) -> Secured {
+        let (mut peer, protocol) = self.secure(stream).await;
         assert_eq!(protocol, b"h2");
         assert_eq!(peer.read(frames::PREFACE.len()).await, frames::PREFACE);
         peer.write(Frame::settings(settings).bytes()).await;

@@ -278,6 +278,28 @@ async fn changed_roots_are_used_by_new_connections_and_old_ones_end_with_their_s
 }
 
 #[tokio::test]
+async fn a_connection_that_was_begun_with_old_roots_carries_its_own_request_alone() {
+    let door = Door::new(BOTH).await;
+    let sidecar = door
+        .sidecar("[retry]\nmax_attempts = { other = 1 }\n")
+        .await;
+    let mut first = Client::connect(sidecar.addr).await;
+    first.send("GET", "/", &[], b"").await;
+    let begun = door.accept_tcp().await;
+
+    door.trust(&Authority::new());
+    sidecar.reload_tls().await;
+
+    let mut old = door.greet(begun, &[]).await;
+    let asked = next(&mut old, frames::HEADERS).await.stream;
+    let (second, is_refused) = tokio::join!(Client::get(sidecar.addr, "/"), door.refuses());
+    assert_eq!((second.status, is_refused), (502, true));
+    respond(&mut old, asked).await;
+    assert_eq!(first.answer_to("GET").await.status, 200);
+    next(&mut old, frames::GOAWAY).await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_turns_down_our_certificate_is_told_apart_from_one_that_hangs_up() {
     let door = Door::asking(BOTH, Some(&Authority::new())).await;
     let sidecar = door

@@ -211,7 +211,7 @@ impl Inner {
         slot: OwnedSemaphorePermit,
         limit: Duration,
     ) -> Result<Lease, Fault> {
-        let by = clock::now() + limit;
+        let (by, retirements) = (clock::now() + limit, self.streams.retirements());
         let made = self.connector.connect(offer, limit).await;
         if offer == Offer::Http1 && matches!(made, Err(fault) if fault.kind == FaultKind::TlsAlert)
         {
@@ -227,7 +227,7 @@ impl Inner {
             let held = Held::new(self.open.clone(), Some(slot));
             let freed = self.streams.freed();
             let made = http2::Connection::open(transport, held, freed, &self.tasks, by);
-            return Ok(Lease::Stream(self.streams.add(made.await?)));
+            return Ok(Lease::Stream(self.streams.add(made.await?, retirements)));
         }
         let held = Held::new(self.open.clone(), None);
         let made = http1::Connection::open((tcp, transport), self.header_case, held, &self.tasks);

@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ use crate::proxy::body::RequestBody;
 pub(super) struct Streams {
     params: ConnectionParams,
     open: Mutex<Vec<Arc<Shared>>>,
+    /// How often all of them were retired.
+    retirements: AtomicU64,
     told: Told,
 }
 
@@ -62,6 +65,7 @@ impl Streams {
         Self {
             params,
             open: Mutex::new(Vec::new()),
+            retirements: AtomicU64::new(0),
             told: Told::default(),
         }
     }
@@ -73,8 +77,14 @@ impl Streams {
         roomy.map(Stream::new)
     }
 
-    /// Takes in a connection that was just made, and the first of its streams. Whoever waits for one may have the others.
-    pub(super) fn add(&self, connection: Connection) -> Stream {
+    /// To be asked before a connection is made, and told when it is taken in.
+    pub(super) fn retirements(&self) -> u64 {
+        self.retirements.load(Ordering::Acquire)
+    }
+
+    /// Takes in a connection that was just made, and the first of its streams. Whoever waits for one may have the others,
+    /// unless it was begun before all were retired.
+    pub(super) fn add(&self, connection: Connection, retirements: u64) -> Stream {
         let now = clock::now();
         let shared = Arc::new(Shared {
             connection,
@@ -88,7 +98,11 @@ impl Streams {
             told: self.told.clone(),
         });
         let first = Stream::new(&shared);
-        self.usable(now).push(shared);
+        let mut open = self.usable(now);
+        if retirements == self.retirements() {
+            open.push(shared);
+        }
+        drop(open);
         self.told.freed.notify_waiters();
         first
     }
@@ -130,9 +144,11 @@ impl Streams {
         drop(self.usable(now));
     }
 
-    /// No connection of now gets any more streams.
+    /// No connection of now gets any more streams, nor one that is being made.
     pub(super) fn retire_all(&self) {
-        self.open().clear();
+        let mut open = self.open();
+        self.retirements.fetch_add(1, Ordering::Release);
+        open.clear();
     }
 
     /// What is told when the upstream takes more streams.
