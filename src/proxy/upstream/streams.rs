@@ -132,7 +132,7 @@ impl Streams {
             emptied.as_mut().enable();
             self.close_unused();
             tokio::select! {
-                biased; // where there is a slot already, nothing has to end for it
+                biased; // where there is a slot by now, nothing else has to end for it
                 slot = &mut slot => return slot,
                 () = emptied => {}
             }
@@ -246,3 +246,6 @@ impl Drop for Stream {
 /// The most streams of one connection, whatever the upstream allows: a lost packet holds up all of them. API Gateway
 /// allows 128.
 const STREAMS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests;

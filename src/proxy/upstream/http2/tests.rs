@@ -98,7 +98,7 @@ async fn a_slow_answer_is_waited_for_as_long_as_pings_are_answered() {
                 .send_response(http::Response::new(()), true)
                 .unwrap();
         };
-        let polling = async { while upstream.accept().await.is_some() {} };
+        let polling = async { while let Some(Ok(_)) = upstream.accept().await {} };
         tokio::join!(answering, polling)
     };
 
