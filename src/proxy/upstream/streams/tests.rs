@@ -99,7 +99,7 @@ async fn whoever_waits_gets_the_stream_that_becomes_free() {
     let only = streams.add(connection, 0);
 
     let (first, second, ()) = tokio::join!(
-        streams.or(std::future::pending::<()>()),
+        streams.or(tokio::time::sleep(Duration::from_secs(2))),
         streams.or(tokio::time::sleep(Duration::from_secs(1))),
         async { drop(only) },
     );
