@@ -14,6 +14,7 @@
 mod activity;
 mod connection;
 mod framing;
+mod http2;
 mod refusal;
 mod secure;
 mod watch;
@@ -29,7 +30,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use prometheus::{IntCounter, IntGauge, Registry};
 use rustls::ServerConfig;
@@ -201,11 +202,8 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
         .max_buf_size(head_bytes_max(params));
-    builder
-        .http2()
-        .auto_date_header(false)
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
+    builder.http2().auto_date_header(false);
+    http2::limit(&mut builder, params);
     builder
 }
 
