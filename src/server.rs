@@ -5,15 +5,19 @@
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
 //! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
 //! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
+//! `server/http2.rs` holds what one connection of HTTP/2 may do.
 //!
-//! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols.
+//! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
+//! that was agreed on is the only one that is spoken.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
 //! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
 
 mod activity;
+mod answer;
 mod connection;
 mod framing;
+mod hasty;
 mod http2;
 mod refusal;
 mod secure;
@@ -87,6 +91,16 @@ struct Metrics {
     rejected: IntCounter,
 }
 
+/// What speaks HTTP with a client, by what was agreed on beforehand.
+struct Builders {
+    /// Nothing was: the first bytes tell.
+    either: auto::Builder<TokioExecutor>,
+    /// ALPN says "http/1.1".
+    http1: auto::Builder<TokioExecutor>,
+    /// ALPN says "h2".
+    http2: auto::Builder<TokioExecutor>,
+}
+
 /// An error that only has to be told.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -134,7 +148,7 @@ impl Server {
         B::Error: Into<BoxError>,
     {
         let slots = Arc::new(Semaphore::new(self.params.max_connections));
-        let builder = Arc::new(builder(&self.params));
+        let builders = Arc::new(Builders::new(&self.params));
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
         // Dropped with this future, so that no connection outlives it.
@@ -165,7 +179,7 @@ impl Server {
                 place: Place::new(slot, &self.metrics.open),
                 params: self.params.clone(),
                 tls: self.tls.clone(),
-                builder: Arc::clone(&builder),
+                builders: Arc::clone(&builders),
                 refused: Arc::clone(&refused),
                 stop: stop.clone(),
                 rejected: self.metrics.rejected.clone(),
@@ -189,6 +203,17 @@ impl Metrics {
         registry.register(Box::new(open.clone()))?;
         registry.register(Box::new(rejected.clone()))?;
         Ok(Self { open, rejected })
+    }
+}
+
+impl Builders {
+    fn new(params: &Params) -> Self {
+        let either = builder(params);
+        Self {
+            http1: either.clone().http1_only(),
+            http2: either.clone().http2_only(),
+            either,
+        }
     }
 }
 

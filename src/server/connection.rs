@@ -22,7 +22,7 @@ use tower::Service;
 use super::activity::{Activity, Overdue};
 use super::secure::{self, Failure};
 use super::watch::{Counted, Watched};
-use super::{BoxError, Params, Tls, head_bytes_max};
+use super::{BoxError, Builders, Params, Tls, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
@@ -31,7 +31,7 @@ pub(super) struct Connection {
     pub(super) place: Place,
     pub(super) params: Params,
     pub(super) tls: Option<Tls>,
-    pub(super) builder: Arc<auto::Builder<TokioExecutor>>,
+    pub(super) builders: Arc<Builders>,
     pub(super) refused: Arc<dyn Fn() + Send + Sync>,
     pub(super) stop: CancellationToken,
     pub(super) rejected: IntCounter,
@@ -60,21 +60,13 @@ impl Connection {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self {
-            stream,
-            place,
-            params,
-            tls,
-            builder,
-            refused,
-            stop,
-            rejected,
-        } = self;
-        let tcp = prompt(stream);
-        let transport = match transport(&tcp, tls.as_ref(), params.header_timeout).await {
-            Ok(transport) => transport,
+        let (tcp, params) = (prompt(self.stream), self.params);
+        let limit = params.header_timeout;
+        let spoken = transport(&tcp, self.tls.as_ref(), limit, &self.builders).await;
+        let (transport, builder) = match spoken {
+            Ok(spoken) => spoken,
             Err(error) => {
-                rejected.inc();
+                self.rejected.inc();
                 let error = &error as &dyn std::error::Error;
                 tracing::info!(error, "client connection closed: no TLS");
                 return;
@@ -82,7 +74,8 @@ impl Connection {
         };
         let activity = Arc::new(Activity::new());
         let head_bytes = head_bytes_max(&params);
-        let watched = Watched::new(transport, Arc::clone(&activity), refused, head_bytes, place);
+        let shared = Arc::clone(&activity);
+        let watched = Watched::new(transport, shared, self.refused, head_bytes, self.place);
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
@@ -90,8 +83,14 @@ impl Connection {
             done = &mut connection => done,
             why = activity.overdue(&params) => {
                 tracing::debug!(?why, "client connection closed");
-                if why == Overdue::Deaf {
-                    tcp.reset_at_close();
+                match why {
+                    Overdue::Deaf => tcp.reset_at_close(),
+                    Overdue::Silent if activity.is_http2() => {
+                        connection.as_mut().graceful_shutdown();
+                        let goodbye = tokio::time::timeout(params.body_idle, connection);
+                        let _said_or_not = goodbye.await;
+                    }
+                    Overdue::Silent | Overdue::Hasty => {}
                 }
                 Ok(())
             }
@@ -99,7 +98,7 @@ impl Connection {
                 tracing::debug!("client connection closed: the client hung up on its request");
                 Ok(())
             }
-            () = stop.cancelled() => {
+            () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -119,17 +118,24 @@ fn prompt(stream: TcpStream) -> SharedTcp {
     SharedTcp::new(stream)
 }
 
-/// The bytes that HTTP is spoken in.
-async fn transport(
+/// The bytes that HTTP is spoken in, and what speaks it.
+async fn transport<'a>(
     tcp: &SharedTcp,
     tls: Option<&Tls>,
     limit: Duration,
-) -> Result<Box<dyn Transport>, Failure> {
-    Ok(match tls {
-        None => Box::new(tcp.clone()),
-        // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
-        Some(tls) => Box::new(Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await?),
-    })
+    builders: &'a Builders,
+) -> Result<(Box<dyn Transport>, &'a auto::Builder<TokioExecutor>), Failure> {
+    let Some(tls) = tls else {
+        return Ok((Box::new(tcp.clone()), &builders.either));
+    };
+    // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
+    let stream = Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await?;
+    let builder = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => &builders.http2,
+        Some(_) => &builders.http1,
+        None => &builders.either,
+    };
+    Ok((Box::new(stream), builder))
 }
 
 fn ended(tcp: &SharedTcp, error: &(dyn std::error::Error + Send + Sync + 'static)) {

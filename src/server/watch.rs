@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::{Request, Response, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use super::activity::{Activity, Flight};
+use super::activity::Activity;
+use super::answer::InFlight;
 use super::connection::Place;
 use super::framing::Framing;
 use super::refusal;
@@ -25,6 +25,8 @@ pub(super) struct Watched<IO> {
     activity: Arc<Activity>,
     refused: Arc<dyn Fn() + Send + Sync>,
     framing: Framing,
+    /// Whether hyper has written anything.
+    is_written: bool,
     /// What hyper reads before anything else that comes.
     unread: &'static [u8],
     /// What is still to be written in the place of hyper's refusal.
@@ -38,12 +40,6 @@ pub(super) struct Watched<IO> {
 pub(super) struct Counted<S> {
     service: S,
     activity: Arc<Activity>,
-}
-
-/// An answer's body that ends its request when it is dropped.
-pub(super) struct InFlight<B> {
-    body: B,
-    _request: Flight,
 }
 
 impl<IO> Watched<IO> {
@@ -60,6 +56,7 @@ impl<IO> Watched<IO> {
             activity,
             refused,
             framing: Framing::new(head_bytes_max),
+            is_written: false,
             unread: &[],
             refusal: None,
             _place: place,
@@ -68,6 +65,9 @@ impl<IO> Watched<IO> {
 
     /// Notes that hyper writes these bytes. What it writes when it owes no answer to any request is its own refusal.
     fn note_write(&mut self, bytes: &[u8]) {
+        if !std::mem::replace(&mut self.is_written, true) && bytes.first() == Some(&0) {
+            self.activity.speaks_http2(); // SETTINGS, a short frame: an answer begins with "HTTP"
+        }
         if self.refusal.is_none()
             && !self.activity.owes_answer()
             && let Some(refusal) = refusal::in_our_words(bytes)
@@ -108,6 +108,7 @@ impl<S, A, B> Service<Request<A>> for Counted<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
     S::Future: Send + 'static,
+    B: Send + 'static,
 {
     type Response = Response<InFlight<B>>;
     type Error = S::Error;
@@ -118,39 +119,28 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let flight = self.activity.request_came(request.version());
+        let is_http2 = request.version() == Version::HTTP_2;
+        let mut flight = self.activity.request_came(request.version());
         let answered = self.service.call(request);
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
+            if is_http2 {
+                // Lets hyper see whether the client has cancelled it meanwhile, before anything is done for it.
+                tokio::task::yield_now().await;
+            }
             let answer = answered.await?;
+            flight.is_answered();
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.leaves_http();
             }
-            Ok(answer.map(|body| InFlight {
-                body,
-                _request: flight,
+            Ok(answer.map(|body| {
+                let body = InFlight::new(body, flight);
+                if is_http2 {
+                    activity.looks_after(&body.held());
+                }
+                body
             }))
         })
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for InFlight<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -22,4 +22,5 @@ mod script;
 
 mod cases;
 mod client;
+mod limits;
 mod wire;
