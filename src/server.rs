@@ -91,16 +91,6 @@ struct Metrics {
     rejected: IntCounter,
 }
 
-/// What speaks HTTP with a client, by what was agreed on beforehand.
-struct Builders {
-    /// Nothing was: the first bytes tell.
-    either: auto::Builder<TokioExecutor>,
-    /// ALPN says "http/1.1".
-    http1: auto::Builder<TokioExecutor>,
-    /// ALPN says "h2".
-    http2: auto::Builder<TokioExecutor>,
-}
-
 /// An error that only has to be told.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -148,7 +138,7 @@ impl Server {
         B::Error: Into<BoxError>,
     {
         let slots = Arc::new(Semaphore::new(self.params.max_connections));
-        let builders = Arc::new(Builders::new(&self.params));
+        let builder = Arc::new(builder(&self.params));
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
         // Dropped with this future, so that no connection outlives it.
@@ -179,12 +169,13 @@ impl Server {
                 place: Place::new(slot, &self.metrics.open),
                 params: self.params.clone(),
                 tls: self.tls.clone(),
-                builders: Arc::clone(&builders),
+                builder: Arc::clone(&builder),
                 refused: Arc::clone(&refused),
                 stop: stop.clone(),
                 rejected: self.metrics.rejected.clone(),
             };
-            let serve = connection.serve(make(peer.ip()));
+            // Boxed, or each of the futures around it would have room for it once more.
+            let serve = Box::pin(connection.serve(make(peer.ip())));
             tasks.spawn(end.clone().run_until_cancelled_owned(serve));
         }
         drop(self.listener);
@@ -206,17 +197,6 @@ impl Metrics {
     }
 }
 
-impl Builders {
-    fn new(params: &Params) -> Self {
-        let either = builder(params);
-        Self {
-            http1: either.clone().http1_only(),
-            http2: either.clone().http2_only(),
-            either,
-        }
-    }
-}
-
 fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -228,7 +208,7 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
         .preserve_header_case(params.preserve_header_case)
         .max_buf_size(head_bytes_max(params));
     builder.http2().auto_date_header(false);
-    http2::limit(&mut builder, params);
+    http2::limit(&mut builder, params.header_bytes);
     builder
 }
 

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::activity::{Activity, Overdue};
-use super::secure::{self, Failure};
+use super::secure::{self, Agreed};
 use super::watch::{Counted, Watched};
-use super::{BoxError, Builders, Params, Tls, head_bytes_max};
+use super::{BoxError, Params, Tls, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
@@ -31,7 +31,7 @@ pub(super) struct Connection {
     pub(super) place: Place,
     pub(super) params: Params,
     pub(super) tls: Option<Tls>,
-    pub(super) builders: Arc<Builders>,
+    pub(super) builder: Arc<auto::Builder<TokioExecutor>>,
     pub(super) refused: Arc<dyn Fn() + Send + Sync>,
     pub(super) stop: CancellationToken,
     pub(super) rejected: IntCounter,
@@ -61,24 +61,25 @@ impl Connection {
         B::Error: Into<BoxError>,
     {
         let (tcp, params) = (prompt(self.stream), self.params);
-        let limit = params.header_timeout;
-        let spoken = transport(&tcp, self.tls.as_ref(), limit, &self.builders).await;
-        let (transport, builder) = match spoken {
-            Ok(spoken) => spoken,
-            Err(error) => {
-                self.rejected.inc();
-                let error = &error as &dyn std::error::Error;
-                tracing::info!(error, "client connection closed: no TLS");
-                return;
-            }
+        let secured = secured(&tcp, self.tls.as_ref(), params.header_timeout).await;
+        let Some((transport, agreed)) = secured else {
+            self.rejected.inc();
+            return;
         };
         let activity = Arc::new(Activity::new());
         let head_bytes = head_bytes_max(&params);
         let shared = Arc::clone(&activity);
-        let watched = Watched::new(transport, shared, self.refused, head_bytes, self.place);
+        let watched = Watched::new(
+            transport,
+            agreed,
+            shared,
+            self.refused,
+            head_bytes,
+            self.place,
+        );
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
-        let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(io, service));
         let done = tokio::select! {
             done = &mut connection => done,
             why = activity.overdue(&params) => {
@@ -86,6 +87,7 @@ impl Connection {
                 match why {
                     Overdue::Deaf => tcp.reset_at_close(),
                     Overdue::Silent if activity.is_http2() => {
+                        // So that a client whose request crosses the end knows that it may send it again.
                         connection.as_mut().graceful_shutdown();
                         let goodbye = tokio::time::timeout(params.body_idle, connection);
                         let _said_or_not = goodbye.await;
@@ -118,24 +120,25 @@ fn prompt(stream: TcpStream) -> SharedTcp {
     SharedTcp::new(stream)
 }
 
-/// The bytes that HTTP is spoken in, and what speaks it.
-async fn transport<'a>(
+/// The bytes that HTTP is spoken in, and which HTTP, where that was agreed on; `None` if no TLS comes about.
+async fn secured(
     tcp: &SharedTcp,
     tls: Option<&Tls>,
     limit: Duration,
-    builders: &'a Builders,
-) -> Result<(Box<dyn Transport>, &'a auto::Builder<TokioExecutor>), Failure> {
+) -> Option<(Box<dyn Transport>, Option<Agreed>)> {
     let Some(tls) = tls else {
-        return Ok((Box::new(tcp.clone()), &builders.either));
+        return Some((Box::new(tcp.clone()), None));
     };
     // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
-    let stream = Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await?;
-    let builder = match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => &builders.http2,
-        Some(_) => &builders.http1,
-        None => &builders.either,
-    };
-    Ok((Box::new(stream), builder))
+    let shaken = Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await;
+    let stream = shaken
+        .inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::info!(error, "client connection closed: no TLS");
+        })
+        .ok()?;
+    let agreed = stream.get_ref().1.alpn_protocol().map(Agreed::on);
+    Some((Box::new(stream), agreed))
 }
 
 fn ended(tcp: &SharedTcp, error: &(dyn std::error::Error + Send + Sync + 'static)) {

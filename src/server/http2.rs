@@ -9,10 +9,9 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 
-use super::Params;
-
-/// Sets the limits.
-pub(super) fn limit(builder: &mut Builder<TokioExecutor>, params: &Params) {
+/// Sets the limits. A request whose fields are longer than `header_bytes`, each with 32 bytes on top (RFC 9113, section
+/// 6.5.2), is answered 431 by h2; one that is longer by far ends the connection with ENHANCE_YOUR_CALM.
+pub(super) fn limit(builder: &mut Builder<TokioExecutor>, header_bytes: usize) {
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -21,7 +20,7 @@ pub(super) fn limit(builder: &mut Builder<TokioExecutor>, params: &Params) {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_frame_size(FRAME_BYTES_MAX)
-        .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
         .keep_alive_interval(PING_EVERY)
@@ -59,3 +58,55 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// How long the client may take to say so; then its connection is closed, and its requests are those of a client that left.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::Response;
+    use http_body_util::Empty;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+    use crate::clock;
+
+    /// A client that has told its settings, and says nothing more than the acknowledgement of so many PINGs.
+    async fn client(mut io: DuplexStream, mut acknowledged: usize) {
+        io.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+            .await
+            .unwrap();
+        let mut head = [0; 9];
+        while io.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(head[2])];
+            io.read_exact(&mut payload).await.unwrap();
+            let is_ping = head[3] == 6 && head[4] == 0;
+            if is_ping && acknowledged > 0 {
+                acknowledged -= 1;
+                head[4] = 1;
+                io.write_all(&[&head, &payload[..]].concat()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_no_longer_answers_is_let_go() {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let mut builder = Builder::new(TokioExecutor::new());
+        limit(&mut builder, 32 << 10);
+        let service =
+            service_fn(async |_| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
+        let began = clock::now();
+
+        let served = builder.serve_connection(TokioIo::new(ours), service);
+        let (ended, ()) = tokio::join!(served, client(theirs, 5));
+
+        assert!(
+            ended.is_err(),
+            "its requests are those of a client that left"
+        );
+        assert_eq!((clock::now() - began).as_secs(), 5 * 20 + 20 + 10);
+    }
+}

@@ -18,10 +18,12 @@ use super::answer::InFlight;
 use super::connection::Place;
 use super::framing::Framing;
 use super::refusal;
+use super::secure::Agreed;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
 pub(super) struct Watched<IO> {
     io: IO,
+    agreed: Option<Agreed>,
     activity: Arc<Activity>,
     refused: Arc<dyn Fn() + Send + Sync>,
     framing: Framing,
@@ -43,9 +45,10 @@ pub(super) struct Counted<S> {
 }
 
 impl<IO> Watched<IO> {
-    /// Watches `io`; `refused` is told of every refusal, and no head longer than `head_bytes_max` is looked at.
+    /// Watches `io`, which must speak what was agreed on; `refused` is told of every refusal, and no head longer than `head_bytes_max` is looked at.
     pub(super) fn new(
         io: IO,
+        agreed: Option<Agreed>,
         activity: Arc<Activity>,
         refused: Arc<dyn Fn() + Send + Sync>,
         head_bytes_max: usize,
@@ -53,6 +56,7 @@ impl<IO> Watched<IO> {
     ) -> Self {
         Self {
             io,
+            agreed,
             activity,
             refused,
             framing: Framing::new(head_bytes_max),
@@ -124,10 +128,6 @@ where
         let answered = self.service.call(request);
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
-            if is_http2 {
-                // Lets hyper see whether the client has cancelled it meanwhile, before anything is done for it.
-                tokio::task::yield_now().await;
-            }
             let answer = answered.await?;
             flight.is_answered();
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -160,6 +160,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
+            if let Some(agreed) = &mut self.agreed {
+                agreed.look(&buf.filled()[before..])?;
+            }
             if self.activity.bytes_came() {
                 self.unread = self.framing.look(&mut buf.filled_mut()[before..]);
             } else {

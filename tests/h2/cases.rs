@@ -66,10 +66,9 @@ impl Case {
             match sign.as_str() {
                 ">" => {
                     let frames = wire::frames(rest);
-                    let bytes = frames.iter().flat_map(Frame::bytes).collect();
-                    case.steps.push(Step::Send(bytes));
+                    case.send(frames.iter().flat_map(Frame::bytes).collect());
                 }
-                ">>" => case.steps.push(Step::Send(script::bytes(rest))),
+                ">>" => case.send(script::bytes(rest)),
                 "<" => case.steps.push(awaited(rest)),
                 "~" => {
                     let (stream, code) = rest.split_once(' ').unwrap();
@@ -100,6 +99,15 @@ impl Case {
             }
         }
         case
+    }
+
+    /// Adds to what is sent in one write, so that the server has all of it before it does anything.
+    fn send(&mut self, bytes: Vec<u8>) {
+        if let Some(Step::Send(before)) = self.steps.last_mut() {
+            before.extend(bytes);
+        } else {
+            self.steps.push(Step::Send(bytes));
+        }
     }
 
     /// A stream that no frame of the case has opened.
@@ -302,7 +310,7 @@ fn every_group_is_run_and_no_exception_comes_unnoticed() {
 }
 
 /// The battery does not shrink.
-const CASES_MIN: usize = 223;
+const CASES_MIN: usize = 225;
 
 /// Cases in which h2 does something else than the RFC says.
-const EXCEPTIONS: usize = 30;
+const EXCEPTIONS: usize = 31;

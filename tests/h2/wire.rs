@@ -109,7 +109,7 @@ impl Frame {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         let code = usize::try_from(number(&self.payload[at..at + 4])).unwrap();
         let known = CODES.get(code).copied();
-        known.map_or(format!("{code:#x}"), Into::into)
+        known.map_or_else(|| format!("{code:#x}"), Into::into)
     }
 
     /// The status of an answer's head, its first field (RFC 9113, section 8.3.2).
@@ -202,7 +202,7 @@ pub(crate) fn frames(line: &str) -> Vec<Frame> {
     let mut frame = Frame::new(number, flags, 0, []);
     fill(&mut frame, payload);
     let range = range(streams);
-    let streams = range.clone().step_by(2);
+    let streams = range.step_by(2);
     let frames = streams.map(|stream| Frame {
         stream: stream | reserved,
         ..frame.clone()
@@ -247,14 +247,14 @@ fn fill(frame: &mut Frame, payload: &str) {
 fn part(kind: u8, word: &str, name: &str, value: &str) -> Vec<u8> {
     let is_named = |it: &&str| *it == name;
     if kind == SETTINGS && !value.is_empty() {
-        let known = PARAMETERS.iter().position(|it| is_named(&it));
+        let known = PARAMETERS.iter().position(&is_named);
         let id = known.map_or_else(|| hex(name), |at| vec![0, u8::try_from(at + 1).unwrap()]);
         return [id, u32(value).to_vec()].concat();
     }
     if let Some(increment) = word.strip_prefix('+') {
         return u32(increment).to_vec();
     }
-    if let Some(code) = CODES.iter().position(|it| is_named(&it)) {
+    if let Some(code) = CODES.iter().position(is_named) {
         return u32(&code.to_string()).to_vec();
     }
     if let Some(text) = word.strip_prefix('\'') {
