@@ -217,3 +217,54 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use prometheus::IntGauge;
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+
+    /// What the client gets of these writes, and how many refusals were told.
+    async fn written(writes: &[&[u8]]) -> (Vec<u8>, usize) {
+        let refusals = Arc::new(AtomicUsize::new(0));
+        let told = Arc::clone(&refusals);
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let mut watched = Watched::new(
+            io::Cursor::new(Vec::new()),
+            None,
+            Arc::new(Activity::new()),
+            Arc::new(move || _ = told.fetch_add(1, Ordering::SeqCst)),
+            8192,
+            Place::new(slot, &IntGauge::new("open", "Open.").unwrap()),
+        );
+        for bytes in writes {
+            watched.write_all(bytes).await.unwrap();
+            watched.flush().await.unwrap();
+        }
+        (watched.io.into_inner(), refusals.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_hypers_is_put_in_our_words_and_told() {
+        let (written, refusals) = written(&[REFUSAL]).await;
+
+        assert!(written.ends_with(b"}"), "{written:?}");
+        assert_eq!(refusals, 1);
+    }
+
+    #[tokio::test]
+    async fn over_http_2_nothing_that_looks_like_a_refusal_is_one() {
+        let settings = b"\0\0\0\x04\0\0\0\0\0";
+
+        let (written, refusals) = written(&[settings, REFUSAL]).await;
+
+        assert_eq!(written, [settings, REFUSAL].concat());
+        assert_eq!(refusals, 0);
+    }
+}
