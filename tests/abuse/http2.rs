@@ -22,6 +22,9 @@ const GROWTH_MAX: usize = 32 * MEBIBYTE;
 /// A clean client waits no longer, and neither does an attacker that is not read: only a bug takes so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A flood may take its time, of which nothing has to be told before its end.
+const FLOOD_PATIENCE: Duration = Duration::from_secs(20);
+
 /// The most requests that a connection may cancel in haste, as the README says, and as many on their way by the time that
 /// this is noticed.
 const CANCELLED_MAX: usize = 2 * 100;
@@ -98,6 +101,7 @@ fn is_read(client: &mut TcpStream, opaque: u8) -> bool {
 /// Sends one part after the other while a thread of its own reads what comes back, and tells how it ended.
 fn flood(client: &TcpStream, parts: impl Iterator<Item = Vec<u8>>) -> End {
     let mut reading = client.try_clone().unwrap();
+    reading.set_read_timeout(Some(FLOOD_PATIENCE)).unwrap();
     let reader = thread::spawn(move || {
         let mut frames = std::iter::from_fn(|| next(&mut reading));
         let last = frames.find(|it| it.kind == GOAWAY || it.payload == [b'!'; 8]);

@@ -3,7 +3,7 @@
 //!
 //! `frames.txt` holds what stands on the wire, `requests.txt` what is no request and must not become one upstream; they say at
 //! their top how a case is written. Every case has a redrive and an upstream of its own, so that whatever is counted is
-//! the case's. Together they ask all that h2spec asks, which nobody needs to install for it.
+//! the case's. Together they cover the ground of h2spec, which nobody needs to install for it.
 
 #![expect(
     clippy::unwrap_used,
