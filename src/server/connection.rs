@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::activity::{Activity, Overdue};
-use super::secure::{self, Failure};
+use super::secure::{self, Agreed};
 use super::watch::{Counted, Watched};
 use super::{BoxError, Params, Tls, head_bytes_max};
 use crate::tcp::SharedTcp;
@@ -60,38 +60,39 @@ impl Connection {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self {
-            stream,
-            place,
-            params,
-            tls,
-            builder,
-            refused,
-            stop,
-            rejected,
-        } = self;
-        let tcp = prompt(stream);
-        let transport = match transport(&tcp, tls.as_ref(), params.header_timeout).await {
-            Ok(transport) => transport,
-            Err(error) => {
-                rejected.inc();
-                let error = &error as &dyn std::error::Error;
-                tracing::info!(error, "client connection closed: no TLS");
-                return;
-            }
+        let (tcp, params) = (prompt(self.stream), self.params);
+        let secured = secured(&tcp, self.tls.as_ref(), params.header_timeout).await;
+        let Some((transport, agreed)) = secured else {
+            self.rejected.inc();
+            return;
         };
         let activity = Arc::new(Activity::new());
         let head_bytes = head_bytes_max(&params);
-        let watched = Watched::new(transport, Arc::clone(&activity), refused, head_bytes, place);
+        let shared = Arc::clone(&activity);
+        let watched = Watched::new(
+            transport,
+            agreed,
+            shared,
+            self.refused,
+            head_bytes,
+            self.place,
+        );
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
-        let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(io, service));
         let done = tokio::select! {
             done = &mut connection => done,
             why = activity.overdue(&params) => {
                 tracing::debug!(?why, "client connection closed");
-                if why == Overdue::Deaf {
-                    tcp.reset_at_close();
+                match why {
+                    Overdue::Deaf => tcp.reset_at_close(),
+                    Overdue::Silent if activity.is_http2() => {
+                        // So that a client whose request crosses the end knows that it may send it again.
+                        connection.as_mut().graceful_shutdown();
+                        let goodbye = tokio::time::timeout(params.body_idle, connection);
+                        let _said_or_not = goodbye.await;
+                    }
+                    Overdue::Silent | Overdue::Hasty => {}
                 }
                 Ok(())
             }
@@ -99,7 +100,7 @@ impl Connection {
                 tracing::debug!("client connection closed: the client hung up on its request");
                 Ok(())
             }
-            () = stop.cancelled() => {
+            () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -119,17 +120,25 @@ fn prompt(stream: TcpStream) -> SharedTcp {
     SharedTcp::new(stream)
 }
 
-/// The bytes that HTTP is spoken in.
-async fn transport(
+/// The bytes that HTTP is spoken in, and which HTTP, where that was agreed on; `None` if no TLS comes about.
+async fn secured(
     tcp: &SharedTcp,
     tls: Option<&Tls>,
     limit: Duration,
-) -> Result<Box<dyn Transport>, Failure> {
-    Ok(match tls {
-        None => Box::new(tcp.clone()),
-        // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
-        Some(tls) => Box::new(Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await?),
-    })
+) -> Option<(Box<dyn Transport>, Option<Agreed>)> {
+    let Some(tls) = tls else {
+        return Some((Box::new(tcp.clone()), None));
+    };
+    // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
+    let shaken = Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await;
+    let stream = shaken
+        .inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::info!(error, "client connection closed: no TLS");
+        })
+        .ok()?;
+    let agreed = stream.get_ref().1.alpn_protocol().map(Agreed::on);
+    Some((Box::new(stream), agreed))
 }
 
 fn ended(tcp: &SharedTcp, error: &(dyn std::error::Error + Send + Sync + 'static)) {
