@@ -161,15 +161,13 @@ impl App {
         };
         let proxy = Proxy::build(&config.proxy, around)?;
         let shown = Arc::clone(&proxy);
-        let admin = Admin::bind(&config.admin, registry, readiness.clone(), move || {
-            shown.show()
-        })
-        .await
-        .map_err(|source| Error::Listen {
-            key: "admin.listen",
-            address: config.admin.listen,
-            source,
-        })?;
+        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown)
+            .await
+            .map_err(|source| Error::Listen {
+                key: "admin.listen",
+                address: config.admin.listen,
+                source,
+            })?;
         Ok(Self {
             server,
             admin,

@@ -17,6 +17,9 @@ pub mod metrics;
 pub mod names;
 pub mod notice;
 pub mod peek;
+pub mod pulse;
+pub mod reading;
+pub mod recent;
 pub mod replay;
 pub mod respond;
 pub mod route;
@@ -46,6 +49,7 @@ use self::error::Error;
 use self::lane::{Bucket, Lane};
 use self::metrics::{Gauges, RequestOutcome};
 use self::names::Names;
+use self::reading::{Counts, Reading, RouteReading};
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
@@ -98,6 +102,7 @@ impl Proxy {
             self.told,
             in_flight,
             method.clone(),
+            request.uri().clone(),
         );
         let (mut response, permit) = match self.walk(request, client, &mut account).await {
             Ok((response, permit)) => {
@@ -153,6 +158,7 @@ impl Proxy {
     pub fn count_unreadable(&self) {
         let outcome = RequestOutcome::Rejected;
         self.default.metrics.requests(outcome).inc();
+        self.default.pulse.arrive();
         if self.told != Told::None {
             tracing::info!(
                 route = self.default.name,
@@ -171,22 +177,54 @@ impl Proxy {
         let futile = self.shared.cells().futile_count(crate::clock::now());
         gauges.futile_cells.set(amount(futile));
         gauges.replay_bytes.set(amount(self.shared.memory.used()));
-        let windows = self.doors.iter().map(|door| {
-            let (route, seen) = door.show();
-            status::Window::new(route, &seen)
-        });
-        let budgets = self
-            .buckets
-            .iter()
-            .map(|bucket| status::Budget::new(bucket));
         let routes = self.lanes.iter().map(|lane| status::Route::new(lane));
         Status::new(
             self.shared.bypass,
             gauges,
-            windows.collect(),
-            budgets.collect(),
+            self.windows(),
+            self.budgets(),
             routes.collect(),
         )
+    }
+
+    /// Reads everything that the status page's history is made of.
+    pub fn read(&self) -> Reading {
+        let routes = self.lanes.iter().map(|lane| {
+            let window = self.doors.iter().position(|it| Arc::ptr_eq(it, &lane.door));
+            let budget = self
+                .buckets
+                .iter()
+                .position(|it| Arc::ptr_eq(it, &lane.bucket));
+            RouteReading {
+                name: lane.name.clone(),
+                dry_run: lane.policy.dry_run,
+                window: window.expect("every lane's door is among the doors"),
+                budget: budget.expect("every lane's bucket is among the buckets"),
+                counts: Counts::of(lane),
+            }
+        });
+        Reading {
+            bypass: self.shared.bypass,
+            in_flight: self.gauges.in_flight.get(),
+            waiting: self.gauges.waiting.get(),
+            routes: routes.collect(),
+            windows: self.windows(),
+            budgets: self.budgets(),
+            recent: Arc::clone(&self.default.recent),
+        }
+    }
+
+    fn windows(&self) -> Vec<status::Window> {
+        let doors = self.doors.iter().map(|door| {
+            let (route, seen) = door.show();
+            status::Window::new(route, &seen)
+        });
+        doors.collect()
+    }
+
+    fn budgets(&self) -> Vec<status::Budget> {
+        let buckets = self.buckets.iter();
+        buckets.map(|bucket| status::Budget::new(bucket)).collect()
     }
 
     /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes.

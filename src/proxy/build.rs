@@ -11,6 +11,7 @@ use super::lane::{Bucket, Lane};
 use super::metrics::{Families, PaceFamilies, RouteMetrics};
 use super::names::Names;
 use super::notice::Notices;
+use super::pulse::Pulse;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
@@ -123,16 +124,15 @@ fn fleet(
 ) -> Result<Fleet, BuildError> {
     let gauges = BucketGauges::register(around.registry)?;
     let paces = PaceFamilies::register(around.registry)?;
-    let max_waiting = params
-        .routes
-        .iter()
-        .map(|route| route.pace.max_waiting)
-        .max()
-        .unwrap_or(0);
-    let crowd = Crowd::new(max_waiting, families.gauges.waiting.clone());
+    let max_waiting = params.routes.iter().map(|route| route.pace.max_waiting);
+    let crowd = Crowd::new(
+        max_waiting.max().unwrap_or(0),
+        families.gauges.waiting.clone(),
+    );
     let open = &families.gauges.upstream_connections;
     let (mut sites, mut lanes) = (Vec::new(), Vec::new());
     let (mut buckets, mut doors) = (Vec::new(), Vec::new());
+    let recent = Arc::default();
     // The default route comes last in the table and first here, so that what is shared is labelled with its name.
     for (index, route) in params.routes.iter().enumerate().rev() {
         let site = site(&mut sites, route, open, around)?;
@@ -164,6 +164,8 @@ fn fleet(
             door,
             metrics: RouteMetrics::new(families, &route.name),
             notices: Notices::default(),
+            pulse: Pulse::new(),
+            recent: Arc::clone(&recent),
         }));
     }
     lanes.reverse();

@@ -9,6 +9,8 @@ use super::admit::Door;
 use super::deadline;
 use super::metrics::RouteMetrics;
 use super::notice::Notices;
+use super::pulse::Pulse;
+use super::recent::Recent;
 use super::upstream::{self, Upstream};
 use crate::clock;
 use crate::retry::Policy;
@@ -37,6 +39,10 @@ pub struct Lane {
     pub metrics: RouteMetrics,
     /// What is told of it once a minute.
     pub notices: Notices,
+    /// What the status page counts of it.
+    pub pulse: Pulse,
+    /// Where its requests are explained; all routes share one.
+    pub recent: Arc<Recent>,
 }
 
 /// A retry budget that several tasks spend from.

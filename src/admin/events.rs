@@ -1,0 +1,286 @@
+//! What the status page is told, as server-sent events (`/events`, or `/events?route=NAME`).
+//!
+//! The recorder takes a reading every second; then every listener is told, each by a task of its own that holds one event at a time. A
+//! listener who does not take an event within [`STALL_MAX`] is cut off with its connection: the page comes back by itself and is
+//! told everything anew, which costs less than a queue for whoever does not read.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http_body_util::channel::{Channel, Sender};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::history::{History, ROUTES_MAX, Sample, Series, wait_quantile};
+use super::summary::{Summary, Switches, summarise};
+use crate::proxy::reading::Reading;
+use crate::proxy::recent::Explained;
+use crate::proxy::status::{Budget, Window};
+use crate::retry::Reason;
+
+/// The history, and everybody who listens to it.
+#[derive(Debug)]
+pub(super) struct Events {
+    history: Mutex<History>,
+    readings: watch::Sender<u64>,
+    places: Arc<Semaphore>,
+}
+
+/// Why there is no stream of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// There are [`LISTENERS_MAX`] already.
+    Full,
+    /// There is no history of such a route.
+    Unknown,
+}
+
+/// One listener: what it looks at, and what it knows already.
+pub(super) struct Listener {
+    events: Arc<Events>,
+    readings: watch::Receiver<u64>,
+    route: Option<String>,
+    /// How many samples there were when it was last told; none before the first time.
+    told: Option<u64>,
+    /// How many explained requests there were then.
+    explained: u64,
+    sender: Sender<Bytes, Infallible>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// One event: rows to add to those that are known, or all there are.
+#[derive(Serialize)]
+struct Event<'a> {
+    /// Whether what was known is void.
+    reset: bool,
+    /// See [`row`].
+    rows: Vec<[Option<f64>; COLUMNS]>,
+    version: &'static str,
+    /// What is looked at; null for all routes.
+    route: Option<&'a str>,
+    routes: Vec<&'a str>,
+    /// Routes that have no history of their own, since there are too many.
+    routes_left_out: usize,
+    bypass: bool,
+    /// Which routes decide on retries and make none.
+    dry_run: Vec<&'a str>,
+    in_flight: i64,
+    summary: Summary,
+    /// Retries not made in the whole time, by reason, most frequent first; what did not happen is left out.
+    reasons: Vec<(&'static str, u64)>,
+    windows: Vec<&'a Window>,
+    budgets: Vec<&'a Budget>,
+    /// The latest requests with something to explain; left out while there is nothing new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explained: Option<Vec<Arc<Explained>>>,
+}
+
+impl Events {
+    /// Nothing has happened and nobody listens.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            history: Mutex::default(),
+            readings: watch::Sender::new(0),
+            places: Arc::new(Semaphore::new(LISTENERS_MAX)),
+        })
+    }
+
+    /// Takes a reading, and tells every listener.
+    pub(super) fn record(&self, now: Instant, wall: SystemTime, reading: Reading) {
+        self.with(|history| history.record(now, wall, reading));
+        self.readings.send_modify(|readings| *readings += 1);
+    }
+
+    /// A listener to the given route, or to all, and the body that it is told in.
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        route: Option<String>,
+    ) -> Result<(Listener, Channel<Bytes, Infallible>), Refused> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| Refused::Full)?;
+        if route.is_some() && self.with(|history| history.series(route.as_deref()).is_none()) {
+            return Err(Refused::Unknown);
+        }
+        let (sender, body) = Channel::new(1);
+        let listener = Listener {
+            events: Arc::clone(self),
+            readings: self.readings.subscribe(),
+            route,
+            told: None,
+            explained: 0,
+            sender,
+            _place: place,
+        };
+        Ok((listener, body))
+    }
+
+    #[cfg(test)]
+    pub(super) fn places_left(&self) -> usize {
+        self.places.available_permits()
+    }
+
+    /// Held for the making of one event at most, and never across an await.
+    fn with<T>(&self, f: impl FnOnce(&mut History) -> T) -> T {
+        f(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Listener {
+    /// Tells everything, then what is new after every reading, until the listener leaves or is too slow; says which.
+    pub(super) async fn tell(mut self) -> Left {
+        self.readings.mark_changed();
+        while self.readings.changed().await.is_ok() {
+            let Some(event) = self.event() else {
+                continue;
+            };
+            match tokio::time::timeout(STALL_MAX, self.sender.send_data(event)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Left::ByItself,
+                Err(_) => return Left::TooSlow,
+            }
+        }
+        Left::ByItself
+    }
+
+    /// The next event; none before the first reading, or while there is nothing of this route.
+    fn event(&mut self) -> Option<Bytes> {
+        let events = Arc::clone(&self.events);
+        events.with(|history| {
+            let series = history.series(self.route.as_deref())?;
+            let reading = history.now()?;
+            let known = self.told.replace(history.taken());
+            let rows = match known {
+                Some(known) => {
+                    let new = usize::try_from(history.taken() - known).unwrap_or(usize::MAX);
+                    series.latest(new).map(row).collect()
+                }
+                None => series.samples().map(row).collect(),
+            };
+            let explained = reading.recent.since(self.explained);
+            let explained = explained.map(|(total, requests)| {
+                self.explained = total;
+                requests
+            });
+            let event = Event {
+                reset: known.is_none(),
+                rows,
+                explained,
+                ..Event::of(reading, self.route.as_deref(), series)
+            };
+            let json = serde_json::to_string(&event).expect("an event holds words and numbers");
+            // JSON has no raw line break, so one `data` line holds all of it.
+            let retry = if event.reset { RETRY } else { "" };
+            Some(Bytes::from(format!("{retry}data: {json}\n\n")))
+        })
+    }
+}
+
+/// Why a listener is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It closed its connection.
+    ByItself,
+    /// It did not take what it was told.
+    TooSlow,
+}
+
+impl<'a> Event<'a> {
+    /// How everything stands, without what is new.
+    fn of(reading: &'a Reading, route: Option<&'a str>, series: &Series) -> Self {
+        let (counts, over) = series.sum();
+        let looked_at = || {
+            let routes = reading.routes.iter();
+            routes.filter(|it| route.is_none_or(|route| it.name == route))
+        };
+        let used = |index: usize, of: fn(&crate::proxy::reading::RouteReading) -> usize| {
+            looked_at().any(|it| of(it) == index)
+        };
+        let windows = reading.windows.iter().enumerate();
+        let budgets = reading.budgets.iter().enumerate();
+        let words = Reason::ALL.map(Reason::as_str);
+        let mut reasons: Vec<_> = words.into_iter().zip(counts.reasons).collect();
+        reasons.retain(|(_, count)| *count > 0);
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let switches = Switches {
+            bypass: reading.bypass,
+            dry_run: looked_at().all(|it| it.dry_run),
+        };
+        let names = reading.routes.iter().map(|it| it.name.as_str());
+        let dry = reading.routes.iter().filter(|it| it.dry_run);
+        Self {
+            reset: false,
+            rows: Vec::new(),
+            version: env!("CARGO_PKG_VERSION"),
+            route,
+            routes: names.take(ROUTES_MAX).collect(),
+            routes_left_out: reading.routes.len().saturating_sub(ROUTES_MAX),
+            bypass: reading.bypass,
+            dry_run: dry.map(|it| it.name.as_str()).collect(),
+            in_flight: reading.in_flight,
+            summary: summarise(&counts, over, switches),
+            reasons,
+            windows: windows
+                .filter(|(index, _)| used(*index, |it| it.window))
+                .map(|(_, window)| window)
+                .collect(),
+            budgets: budgets
+                .filter(|(index, _)| used(*index, |it| it.budget))
+                .map(|(_, budget)| budget)
+                .collect(),
+            explained: None,
+        }
+    }
+}
+
+/// A sample as the page gets it: its end in seconds since 1970; then requests offered, served and failed, and attempts throttled
+/// and retried, per second; the window, if it limits, attempts in flight, requests that wait, the budget's share; and the
+/// waits of half and of 99 % of the requests that ended, in seconds, if any did.
+fn row(sample: &Sample) -> [Option<f64>; COLUMNS] {
+    let (counts, levels) = (&sample.counts, &sample.levels);
+    // A clock that stood still must not make a figure that is none.
+    let seconds = f64::from(sample.seconds).max(0.001);
+    let per_second = |count: u32| Some(rounded(f64::from(count) / seconds));
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 for ages")]
+    let at = sample.at as f64 / 1000.0;
+    [
+        Some(at),
+        per_second(counts.offered),
+        per_second(counts.served),
+        per_second(counts.failed),
+        per_second(counts.throttled),
+        per_second(counts.retried),
+        levels.window.map(|window| rounded(f64::from(window))),
+        Some(f64::from(levels.in_flight)),
+        Some(f64::from(levels.waiting)),
+        Some(rounded(f64::from(levels.budget))),
+        wait_quantile(counts, 0.5).map(two_digits),
+        wait_quantile(counts, 0.99).map(two_digits),
+    ]
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
+
+/// A wait with as many digits as are known of it.
+fn two_digits(seconds: f64) -> f64 {
+    let text = format!("{seconds:.1e}");
+    text.parse().expect("a number that was just written")
+}
+
+/// See [`row`].
+const COLUMNS: usize = 12;
+
+/// So many pages may be open at once, over all; one more is answered 503 and comes back by itself.
+pub(super) const LISTENERS_MAX: usize = 16;
+
+/// A listener who has not taken an event by then is cut off. Events come every second.
+pub(super) const STALL_MAX: Duration = Duration::from_secs(5);
+
+/// A page that has lost its connection comes back after this.
+const RETRY: &str = "retry: 2000\n";
+
+#[cfg(test)]
+mod tests;
