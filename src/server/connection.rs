@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -22,7 +21,7 @@ use tower::Service;
 use super::activity::{Activity, Overdue};
 use super::secure::{self, Agreed};
 use super::watch::{Counted, Watched};
-use super::{BoxError, Params, Tls, head_bytes_max};
+use super::{BoxError, Params, Tls, Upload, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
@@ -52,7 +51,7 @@ impl Connection {
     /// Carries requests to the service until the connection ends, is closed for its idleness, or the server stops.
     pub(super) async fn serve<S, B>(self, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<Upload>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + 'static,
