@@ -1,4 +1,4 @@
-//! The operator's side: a second listener with liveness, readiness, metrics, the status and a page to look at. Read-only.
+//! The operator's side: a second listener with liveness, readiness, metrics, status, settings and a page to look at. Read-only.
 //!
 //! Readiness never speaks of the upstream's health: a throttled upstream is when redrive is needed most. What shows names of
 //! routes, upstreams and requests is for loopback only, unless `admin.pages` opens it: a scraper and an orchestrator come from
@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `connection` | one connection, and what ends it |
 //! | `guard` | who may see the pages |
+//! | `settings` | the configuration in use |
 //! | `page` | the page's files and what a browser may do with them |
 //! | `history` | the last 15 minutes |
 //! | `summary` | whether redrive helps, in words |
@@ -18,6 +19,7 @@ mod events;
 mod guard;
 mod history;
 mod page;
+mod settings;
 mod summary;
 
 use std::io;
@@ -40,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use self::connection::{AnswerBody, Connection};
 use self::events::{Events, Refused};
 pub use self::guard::Pages;
+pub use self::settings::{Setting, Settings};
 use crate::clock;
 use crate::proxy::Proxy;
 
@@ -63,6 +66,7 @@ pub struct Admin {
     readiness: Readiness,
     pages: Pages,
     proxy: Arc<Proxy>,
+    settings: Settings,
     events: Arc<Events>,
 }
 
@@ -78,7 +82,7 @@ impl Readiness {
 }
 
 impl Admin {
-    /// Binds the listener that shows this proxy.
+    /// Binds the listener that shows this proxy and these settings.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -87,6 +91,7 @@ impl Admin {
         registry: Registry,
         readiness: Readiness,
         proxy: Arc<Proxy>,
+        settings: Settings,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(params.listen).await?;
         Ok(Self {
@@ -95,6 +100,7 @@ impl Admin {
             readiness,
             pages: params.pages,
             proxy,
+            settings,
             events: Events::new(),
         })
     }
@@ -175,7 +181,8 @@ impl Admin {
             return response;
         }
         let path = request.uri().path();
-        let is_page = matches!(path, "/status" | "/events") || page::asset(path).is_some();
+        let is_page =
+            matches!(path, "/status" | "/config" | "/events") || page::asset(path).is_some();
         if is_page && !self.pages.are_open_to(connection.peer, request) {
             return text(
                 StatusCode::FORBIDDEN,
@@ -191,12 +198,13 @@ impl Admin {
             ),
             "/metrics" => self.metrics(),
             "/status" => self.status(),
+            "/config" => shown("application/json", self.settings.page()),
             "/events" => self.events(request, connection),
             _ => page::asset(path).map_or_else(
                 || {
                     text(
                         StatusCode::NOT_FOUND,
-                        "there are /, /livez, /readyz, /metrics and /status\n",
+                        "there are /, /livez, /readyz, /metrics, /status and /config\n",
                     )
                 },
                 |asset| shown(asset.content_type, Bytes::from_static(asset.bytes)),

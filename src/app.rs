@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::stack::stack;
 pub use self::tls_files::TlsFiles;
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, Readiness, Settings};
 use crate::clock;
 use crate::config::Config;
 use crate::proxy::shared::Drain;
@@ -161,7 +161,8 @@ impl App {
         };
         let proxy = Proxy::build(&config.proxy, around)?;
         let shown = Arc::clone(&proxy);
-        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown)
+        let settings = Settings::new(config.settings.clone());
+        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown, settings)
             .await
             .map_err(|source| Error::Listen {
                 key: "admin.listen",
