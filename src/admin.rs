@@ -6,6 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `answer` | answers that are known at once |
 //! | `connection` | one connection, and what ends it |
 //! | `guard` | who may see the pages |
 //! | `settings` | the configuration in use |
@@ -14,6 +15,7 @@
 //! | `summary` | whether redrive helps, in words |
 //! | `events` | what the page is told every second |
 
+mod answer;
 mod connection;
 mod events;
 mod guard;
@@ -39,6 +41,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::answer::{shown, text};
 use self::connection::{AnswerBody, Connection};
 use self::events::{Events, Refused};
 pub use self::guard::Pages;
@@ -267,28 +270,10 @@ impl Admin {
     }
 }
 
-/// What a browser may show, and how.
-fn shown(content_type: &'static str, page: Bytes) -> Response<AnswerBody> {
-    let mut response = Response::new(Either::Left(Full::new(page)));
-    page::protect(response.headers_mut(), content_type);
-    response
-}
-
 /// The route that a query names.
 fn route_of(query: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs.find_map(|(name, value)| (name == "route").then(|| value.into_owned()))
-}
-
-fn text(status: StatusCode, text: &'static str) -> Response<AnswerBody> {
-    let text = Bytes::from_static(text.as_bytes());
-    let mut response = Response::new(Either::Left(Full::new(text)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
 }
 
 /// Enough for a scraper, probes and a few people; one more waits in the listener's backlog.
