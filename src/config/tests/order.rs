@@ -2,7 +2,7 @@
 
 use super::super::{Config, Flags};
 use super::{UPSTREAM, effective, load, with_file};
-use crate::admin::Setting;
+use crate::admin::{Pages, Setting};
 
 #[test]
 fn defaults_give_way_to_the_file_the_file_to_the_environment_and_that_to_flags() {
@@ -148,4 +148,23 @@ fn a_list_in_a_variable_replaces_the_files_list() {
         routes[0].retry.rules.custom[0].status,
         Some(http::StatusCode::SERVICE_UNAVAILABLE)
     );
+}
+
+#[test]
+fn both_listeners_are_on_loopback_unless_they_are_told_otherwise() {
+    let open = [
+        ("REDRIVE_UPSTREAM", UPSTREAM),
+        ("REDRIVE_LISTEN", "0.0.0.0:80"),
+        ("REDRIVE_ADMIN", "[::]:81"),
+    ];
+
+    let defaults = load("", &open[..1], Flags::default()).unwrap().config;
+    let told = load("", &open, Flags::default()).unwrap().config;
+
+    let are_near = |config: &Config| {
+        [config.server.listen, config.admin.listen].map(|address| address.ip().is_loopback())
+    };
+    assert_eq!(are_near(&defaults), [true, true]);
+    assert_eq!(are_near(&told), [false, false]);
+    assert_eq!(defaults.admin.pages, Pages::Loopback);
 }
