@@ -13,6 +13,7 @@ mod ending;
 pub mod error;
 pub mod headers;
 pub mod lane;
+mod lasting;
 pub mod metrics;
 pub mod names;
 pub mod notice;
@@ -32,9 +33,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -42,9 +44,11 @@ use self::account::{Account, Told};
 use self::admit::{Door, Permit};
 use self::attempt::Exchange;
 use self::body::{BoxError, ResponseBody};
+use self::build::Pooled;
 use self::ending::Ending;
 use self::error::Error;
 use self::lane::{Bucket, Lane};
+use self::lasting::Lasting;
 use self::metrics::{Gauges, RequestOutcome};
 use self::names::Names;
 use self::route::Table;
@@ -52,9 +56,9 @@ use self::screen::{Screened, screen};
 use self::shared::Shared;
 use self::status::Status;
 use self::tunnel::Tunnels;
-use self::upstream::Upstream;
 
 pub use self::build::{BuildError, Surroundings};
+pub use crate::tls::Reloaded;
 
 /// Everything that the path of a request needs to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +82,16 @@ pub struct Proxy {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     doors: Vec<Arc<Door>>,
-    upstreams: Vec<Arc<Upstream>>,
+    pools: Vec<Pooled>,
     names: Names,
     shared: Shared,
     told: Told,
     gauges: Gauges,
+    lasting: Arc<Lasting>,
 }
+
+/// The path that requests take from now on. A reload puts another one in its place, and who is on the way ends on the old one.
+pub type Current = Arc<ArcSwap<Proxy>>;
 
 impl Proxy {
     /// Answers one request. Dropping the future is the client leaving: everything that it started stops.
@@ -92,6 +100,7 @@ impl Proxy {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        self.shared.arrived();
         let (method, version) = (request.method().clone(), request.version());
         let in_flight = self.gauges.in_flight.clone();
         let mut account = Account::open(
@@ -108,6 +117,12 @@ impl Proxy {
             Err(error) => (self.refuse(&error, version, &mut account), None),
         };
         account.explain(response.headers_mut());
+        let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if self.shared.drain.has_begun() && version < Version::HTTP_2 && is_http {
+            // This connection ends with us. A client that is told so sends its next request on another, while there is somebody to
+            // take it, and not on this one at the moment of its end, when nobody can say what became of it.
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
         let is_sent = method != Method::HEAD;
         response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
     }
@@ -143,9 +158,7 @@ impl Proxy {
         account.refused(error, response.status());
         if error.is_clients() && version < Version::HTTP_2 {
             // What follows on this connection may not be where the client thinks it is.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, CLOSE);
         }
         response
     }
@@ -181,16 +194,16 @@ impl Proxy {
         )
     }
 
-    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes.
-    pub fn reload_tls(&self) {
-        for upstream in &self.upstreams {
-            upstream.reload();
-        }
+    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes. Says the
+    /// worst that came of it.
+    pub fn reload_tls(&self) -> Reloaded {
+        let reloaded = self.pools.iter().map(|pool| pool.upstream.reload());
+        reloaded.fold(Reloaded::Same, Reloaded::max)
     }
 
     /// Whether there is any such file.
     pub fn has_tls_files(&self) -> bool {
-        self.upstreams.iter().any(|it| it.has_tls_files())
+        self.pools.iter().any(|it| it.upstream.has_tls_files())
     }
 
     /// How many requests and tunnels have no end yet.
@@ -203,16 +216,27 @@ impl Proxy {
         &self.shared.tunnels
     }
 
-    /// Tells the operator once a minute what happened, if it did. Never returns.
-    pub async fn tell_notices(&self) {
+    /// How many requests came since the process began.
+    pub fn arrivals(&self) -> u64 {
+        self.shared.arrivals()
+    }
+
+    /// Tells the operator once a minute what happened, if it did, also on routes that are gone by now. Never returns.
+    pub async fn tell_notices(current: &ArcSwap<Self>) {
         loop {
             tokio::time::sleep(NOTICE_EVERY).await;
-            self.lanes
-                .iter()
-                .for_each(|lane| lane.notices.tell(&lane.name));
+            let lasting = Arc::clone(&current.load().lasting);
+            let learned = lasting.learned();
+            learned
+                .pasts
+                .all()
+                .for_each(|past| past.notices.tell(&past.name));
         }
     }
 }
+
+/// This connection carries no other request.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Often enough to be seen during an incident, seldom enough not to be one.
 const NOTICE_EVERY: Duration = Duration::from_secs(60);

@@ -107,6 +107,11 @@ impl Activity {
         self.lock().in_flight == 0
     }
 
+    /// Whether the connection speaks HTTP/2, as far as a request has shown it.
+    pub(super) fn is_http2(&self) -> bool {
+        self.lock().is_http2
+    }
+
     /// Whether any byte of an answer to a request may still have to be written.
     pub(super) fn owes_answer(&self) -> bool {
         let state = self.lock();

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,14 +16,12 @@ use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::activity::{Activity, Overdue};
 use super::secure::{self, Failure};
 use super::watch::{Counted, Watched};
-use super::{BoxError, Params, Tls, head_bytes_max};
+use super::{BoxError, Ending, Params, Tls, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
@@ -33,15 +32,19 @@ pub(super) struct Connection {
     pub(super) tls: Option<Tls>,
     pub(super) builder: Arc<auto::Builder<TokioExecutor>>,
     pub(super) refused: Arc<dyn Fn() + Send + Sync>,
-    pub(super) stop: CancellationToken,
+    pub(super) ending: Ending,
     pub(super) rejected: IntCounter,
 }
 
-/// A connection's place among `client.max_connections`.
-pub(super) struct Place {
+/// The places of `client.max_connections`.
+#[derive(Clone)]
+pub(super) struct Places {
+    taken: Arc<AtomicUsize>,
     open: IntGauge,
-    _slot: OwnedSemaphorePermit,
 }
+
+/// A connection's place among them.
+pub(super) struct Place(Places);
 
 /// The bytes of a connection, plain or out of TLS. hyper is made once for both, and a virtual call is nothing beside a read.
 trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -60,21 +63,12 @@ impl Connection {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self {
-            stream,
-            place,
-            params,
-            tls,
-            builder,
-            refused,
-            stop,
-            rejected,
-        } = self;
-        let tcp = prompt(stream);
-        let transport = match transport(&tcp, tls.as_ref(), params.header_timeout).await {
+        let Self { params, ending, .. } = self;
+        let tcp = prompt(self.stream);
+        let transport = match transport(&tcp, self.tls.as_ref(), params.header_timeout).await {
             Ok(transport) => transport,
             Err(error) => {
-                rejected.inc();
+                self.rejected.inc();
                 let error = &error as &dyn std::error::Error;
                 tracing::info!(error, "client connection closed: no TLS");
                 return;
@@ -82,26 +76,37 @@ impl Connection {
         };
         let activity = Arc::new(Activity::new());
         let head_bytes = head_bytes_max(&params);
-        let watched = Watched::new(transport, Arc::clone(&activity), refused, head_bytes, place);
+        let told = Arc::clone(&activity);
+        let watched = Watched::new(transport, told, self.refused, head_bytes, self.place);
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
+        let builder = self.builder;
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
-        let done = tokio::select! {
-            done = &mut connection => done,
-            why = activity.overdue(&params) => {
-                tracing::debug!(?why, "client connection closed");
-                if why == Overdue::Deaf {
-                    tcp.reset_at_close();
+        let mut is_told = false;
+        let done = loop {
+            tokio::select! {
+                done = &mut connection => break done,
+                why = activity.overdue(&params) => {
+                    tracing::debug!(?why, "client connection closed");
+                    if why == Overdue::Deaf {
+                        tcp.reset_at_close();
+                    }
+                    break Ok(());
                 }
-                Ok(())
+                () = activity.abandoned(&tcp), if !params.half_close => {
+                    tracing::debug!("client connection closed: the client hung up on its request");
+                    break Ok(());
+                }
+                () = ending.drain.cancelled(), if !is_told => is_told = true,
+                () = ending.stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    break connection.await;
+                }
             }
-            () = activity.abandoned(&tcp), if !params.half_close => {
-                tracing::debug!("client connection closed: the client hung up on its request");
-                Ok(())
-            }
-            () = stop.cancelled() => {
+            // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
+            // now, an idle connection might be given a request at this moment. So is who has not shown yet what it speaks.
+            if activity.is_http2() {
                 connection.as_mut().graceful_shutdown();
-                connection.await
             }
         };
         if let Err(error) = done {
@@ -146,19 +151,29 @@ fn ended(tcp: &SharedTcp, error: &(dyn std::error::Error + Send + Sync + 'static
     );
 }
 
-impl Place {
-    /// Takes this slot, and counts the connection as open.
-    pub(super) fn new(slot: OwnedSemaphorePermit, open: &IntGauge) -> Self {
-        open.inc();
+impl Places {
+    /// All are free; `open` shows how many are not.
+    pub(super) fn new(open: &IntGauge) -> Self {
         Self {
+            taken: Arc::default(),
             open: open.clone(),
-            _slot: slot,
         }
+    }
+
+    /// A place, if fewer than `max` are taken.
+    pub(super) fn take(&self, max: usize) -> Option<Place> {
+        let room = |taken: usize| (taken < max).then_some(taken + 1);
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .ok()?;
+        self.open.inc();
+        Some(Place(self.clone()))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.open.dec();
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.dec();
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod process;
+mod reload;
 mod tls;
 
 use std::io::{Read, Write};

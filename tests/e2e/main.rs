@@ -25,6 +25,8 @@ mod hints;
 mod metrics;
 mod pacing;
 mod policy;
+mod reload;
+mod reload_load;
 mod requests;
 mod safety;
 mod streaming;
