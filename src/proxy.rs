@@ -31,7 +31,6 @@ mod build;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -163,10 +162,19 @@ impl Proxy {
         response
     }
 
-    /// Counts a request that nobody could read; it has no route.
+    /// Counts and tells a request that nobody could read; it has no route.
     pub fn count_unreadable(&self) {
-        let metrics = &self.default.metrics;
-        metrics.requests(RequestOutcome::Rejected).inc();
+        let outcome = RequestOutcome::Rejected;
+        self.default.metrics.requests(outcome).inc();
+        if self.told != Told::None {
+            tracing::info!(
+                route = self.default.name,
+                outcome = outcome.as_str(),
+                error = error::UNREADABLE,
+                detail = "the request cannot be read",
+                "request"
+            );
+        }
     }
 
     /// Brings the gauges that are only looked at up to date, and tells what they show.
@@ -223,20 +231,15 @@ impl Proxy {
 
     /// Tells the operator once a minute what happened, if it did, also on routes that are gone by now. Never returns.
     pub async fn tell_notices(current: &ArcSwap<Self>) {
-        loop {
-            tokio::time::sleep(NOTICE_EVERY).await;
-            let lasting = Arc::clone(&current.load().lasting);
-            let learned = lasting.learned();
-            learned
-                .pasts
-                .all()
-                .for_each(|past| past.notices.tell(&past.name));
-        }
+        notice::tell_each_minute(|| {
+            let path = current.load();
+            let learned = path.lasting.learned();
+            let pasts = learned.pasts.all();
+            pasts.for_each(|past| past.notices.tell(&past.name));
+        })
+        .await;
     }
 }
 
 /// This connection carries no other request.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
-
-/// Often enough to be seen during an incident, seldom enough not to be one.
-const NOTICE_EVERY: Duration = Duration::from_secs(60);

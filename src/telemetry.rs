@@ -1,15 +1,18 @@
 //! Logs: one subscriber for the process, JSON or text, on standard output.
 //!
-//! Events are made where things happen; this only decides their form. `RUST_LOG` filters as usual, `info` by default. Lines
-//! are written by a thread of their own (`telemetry/writer.rs`): a log that nobody reads never holds a request up.
+//! Events are made where things happen; this only decides their form (`telemetry/json.rs` for machines). `RUST_LOG` filters as
+//! usual, `info` by default. Lines are written by a thread of their own (`telemetry/writer.rs`): a log that nobody reads never
+//! holds a request up.
 
+mod json;
 mod writer;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::LazyLock;
 
 use prometheus::{IntCounter, Registry};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::proxy::account::Told;
@@ -40,25 +43,37 @@ pub enum Format {
 /// # Errors
 /// When the system has no thread left for it.
 pub fn init(params: Params) -> io::Result<Flush> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let info = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    let (filter, fault) = match info.clone().from_env() {
+        Ok(filter) => (filter, None),
+        Err(error) => (info.parse_lossy(""), Some(error)),
+    };
     let (lines, flush) = writer::start(io::stdout(), DROPPED.clone())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(lines);
     let set = match params.format {
-        Format::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
+        Format::Json => builder.event_format(json::Json).finish().try_init(),
+        Format::Text => builder
+            .with_target(false)
+            .with_ansi(wants_colour())
             .finish()
             .try_init(),
-        Format::Text => builder.with_target(false).finish().try_init(),
     };
     if set.is_err() {
         tracing::debug!("the log is set up already");
     }
+    if let Some(error) = fault {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "RUST_LOG cannot be read: what is told is `info`");
+    }
     Ok(flush)
+}
+
+/// Escape codes are for eyes alone, and not for those that say so (<https://no-color.org>).
+fn wants_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !refused
 }
 
 /// Registers what the log counts.

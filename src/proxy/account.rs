@@ -3,14 +3,19 @@
 //! It travels with the request and then with its answer's body. Whichever way it ends, also when the client leaves and
 //! the future is dropped in the middle of anything, dropping the account counts the request and logs it. The same words
 //! go into the answer's headers.
+//!
+//! The names of the line's fields are an interface, as metrics' names are; the README has them. Of what a client sends the line
+//! holds the method alone: no path, no query, no header.
 
-use std::fmt::Write;
+mod history;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use prometheus::IntGauge;
 
+use self::history::History;
 use super::error::Error;
 use super::headers::{REDRIVE_ATTEMPTS, REDRIVE_RAN, REDRIVE_REASON, REDRIVE_WAITED};
 use super::lane::Lane;
@@ -24,7 +29,7 @@ use crate::retry::classify::{Class, Classified, Ran};
 pub enum Told {
     /// Every one.
     All,
-    /// Those that were retried, delayed, given up or refused.
+    /// Those that were retried, delayed, given up, refused, or answered by redrive itself.
     Retried,
     /// None.
     None,
@@ -40,9 +45,9 @@ pub struct Account {
     pub arrival: Instant,
     /// How long it waited so far.
     pub waited: Duration,
-    attempts: u32,
-    /// The attempts in words, for the log; one entry each, so bounded by `max_attempts`.
-    history: String,
+    /// How much of it was waited before the attempts so far.
+    waited_told: Duration,
+    history: History,
     last: Option<Classified>,
     /// The most that any attempt may have done.
     ran: Option<Ran>,
@@ -50,6 +55,8 @@ pub struct Account {
     status: Option<StatusCode>,
     /// Unknown until the answer is settled; a request that ends without is one whose client left.
     outcome: Option<RequestOutcome>,
+    /// Why redrive answered itself, where it did: the word and the sentence that the client is given, too.
+    error: Option<(&'static str, String)>,
     /// Whether a retry is due and waited for, so that a client that leaves now leaves it unmade.
     pub owes_retry: bool,
 }
@@ -65,13 +72,14 @@ impl Account {
             method,
             arrival: clock::now(),
             waited: Duration::ZERO,
-            attempts: 0,
-            history: String::new(),
+            waited_told: Duration::ZERO,
+            history: History::default(),
             last: None,
             ran: None,
             reason: None,
             status: None,
             outcome: None,
+            error: None,
             owes_retry: false,
         }
     }
@@ -81,32 +89,18 @@ impl Account {
         self.lane = lane;
     }
 
-    /// An attempt ended.
+    /// An attempt ended that took this long, with this answer if there was one.
     pub fn attempt(
         &mut self,
         outcome: &Classified,
-        status: Option<StatusCode>,
-        headers: Option<&HeaderMap>,
+        took: Duration,
+        answer: Option<(StatusCode, &HeaderMap)>,
     ) {
-        self.attempts += 1;
+        let waited = self.waited.saturating_sub(self.waited_told);
+        self.waited_told = self.waited;
+        self.history.add(outcome, waited, took, answer);
         self.last = Some(*outcome);
         self.ran = self.ran.max(Some(outcome.ran));
-        let separator = if self.history.is_empty() { "" } else { ", " };
-        let status = status.map_or_else(String::new, |status| format!(" {}", status.as_u16()));
-        let id = headers.and_then(|headers| {
-            headers
-                .get("x-amzn-requestid")
-                .or_else(|| headers.get("apigw-requestid"))
-        });
-        let id = id
-            .and_then(|id| id.to_str().ok())
-            .filter(|id| id.len() <= REQUEST_ID_BYTES_MAX);
-        let id = id.map_or_else(String::new, |id| format!(" [{id}]"));
-        let _infallible = write!(
-            self.history,
-            "{separator}{}{status}{id}",
-            outcome.class.as_str()
-        );
     }
 
     /// A retry would have been due, but for this.
@@ -125,7 +119,7 @@ impl Account {
     pub fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
         self.outcome = Some(match self.last.map(|last| last.class) {
-            Some(Class::Ok) if self.attempts > 1 => RequestOutcome::OkAfterRetry,
+            Some(Class::Ok) if self.history.made() > 1 => RequestOutcome::OkAfterRetry,
             // Without an attempt redrive answered for itself, and well.
             Some(Class::Ok) | None => RequestOutcome::Ok,
             Some(Class::Permanent) if status.is_client_error() => RequestOutcome::ClientError,
@@ -136,6 +130,7 @@ impl Account {
     /// The answer is redrive's own.
     pub fn refused(&mut self, error: &Error, status: StatusCode) {
         self.status = Some(status);
+        self.error = Some((error.proxy_status(), error.to_string()));
         self.outcome = Some(match error {
             error if error.is_clients() => RequestOutcome::Rejected,
             Error::Shed { .. } => RequestOutcome::Shed,
@@ -160,10 +155,10 @@ impl Account {
 
     /// What the client is told, when there is something to tell.
     pub fn explain(&self, headers: &mut HeaderMap) {
-        if self.attempts <= 1 && self.reason.is_none() {
+        if self.history.made() <= 1 && self.reason.is_none() {
             return;
         }
-        headers.insert(REDRIVE_ATTEMPTS, HeaderValue::from(self.attempts));
+        headers.insert(REDRIVE_ATTEMPTS, HeaderValue::from(self.history.made()));
         let waited = format!("{:.3}", self.waited.as_secs_f64());
         headers.insert(
             REDRIVE_WAITED,
@@ -183,9 +178,40 @@ impl Account {
             None
             | Some(
                 Reason::Unsafe | Reason::Quota | Reason::Upgrade | Reason::DryRun | Reason::Bypass,
-            ) if self.attempts <= 1 => RequestOutcome::UpstreamError,
+            ) if self.history.made() <= 1 => RequestOutcome::UpstreamError,
             _ => RequestOutcome::GaveUp,
         }
+    }
+
+    /// The last attempt's verdict; none where there was no attempt, or none that ended.
+    fn verdict(&self) -> Option<&'static str> {
+        match (self.reason, self.outcome) {
+            (Some(_), _) => Some("stop"),
+            (None, Some(_)) if self.last.is_some() => Some("deliver"),
+            (None, _) => None,
+        }
+    }
+
+    fn tell(&self, outcome: RequestOutcome, took: Duration) {
+        let (error, detail) = self.error.as_ref().map(|(word, text)| (word, text)).unzip();
+        let method = self.method.as_str();
+        tracing::info!(
+            route = self.lane.name,
+            method = method.get(..METHOD_BYTES_MAX).unwrap_or(method),
+            status = self.status.map(|status| status.as_u16()),
+            outcome = outcome.as_str(),
+            verdict = self.verdict(),
+            reason = self.reason.map(Reason::as_str),
+            error,
+            detail,
+            ran = self.ran.map(Ran::as_str),
+            because = self.last.map(|last| last.because),
+            waited_seconds = self.waited.as_secs_f64(),
+            duration_seconds = took.as_secs_f64(),
+            attempts_made = self.history.made(),
+            attempts = %self.history,
+            "request"
+        );
     }
 
     fn is_told(&self) -> bool {
@@ -193,11 +219,12 @@ impl Account {
             Told::All => true,
             Told::None => false,
             Told::Retried => {
-                let refused = matches!(
-                    self.outcome,
-                    Some(RequestOutcome::Shed | RequestOutcome::Rejected)
-                );
-                self.attempts > 1 || !self.waited.is_zero() || self.reason.is_some() || refused
+                // Whatever redrive answers itself is an error that the upstream's own log does not have.
+                let is_ours = self.error.is_some();
+                self.history.made() > 1
+                    || !self.waited.is_zero()
+                    || self.reason.is_some()
+                    || is_ours
             }
         }
     }
@@ -219,23 +246,13 @@ impl Drop for Account {
         metrics.request_duration.observe(took.as_secs_f64());
         metrics.wait.observe(self.waited.as_secs_f64());
         if self.is_told() {
-            tracing::info!(
-                route = self.lane.name,
-                method = %self.method,
-                status = self.status.map(|status| status.as_u16()),
-                outcome = outcome.as_str(),
-                attempts = self.attempts,
-                history = self.history,
-                because = self.last.map(|last| last.because),
-                reason = self.reason.map(Reason::as_str),
-                ran = self.ran.map(Ran::as_str),
-                waited_seconds = self.waited.as_secs_f64(),
-                duration_seconds = took.as_secs_f64(),
-                "request"
-            );
+            self.tell(outcome, took);
         }
     }
 }
 
-/// A request id of AWS has 36 bytes or fewer; what is longer is not one, and has no business in the log.
-const REQUEST_ID_BYTES_MAX: usize = 64;
+/// The field of the log's line that holds a list: `{:#?}` of its value is JSON.
+pub const ATTEMPTS: &str = "attempts";
+
+/// A method is a word of the client's choice, but the known ones are short.
+const METHOD_BYTES_MAX: usize = 16;

@@ -92,7 +92,7 @@ impl Error {
             | Self::Misdirected
             | Self::TransferCoding
             | Self::Connect
-            | Self::ClientBody(_) => "http_request_error",
+            | Self::ClientBody(_) => UNREADABLE,
             Self::Loop => "proxy_loop_detected",
             Self::NoAnswer(fault) => fault.kind.as_str(),
             Self::Deadline { .. } => "http_response_timeout",
@@ -101,3 +101,6 @@ impl Error {
         }
     }
 }
+
+/// The error type for whatever is wrong with a request itself.
+pub(super) const UNREADABLE: &str = "http_request_error";

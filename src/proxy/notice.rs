@@ -4,6 +4,7 @@
 //! signatures that the configured host or base path breaks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::Method;
 
@@ -68,9 +69,83 @@ impl Notices {
     }
 }
 
+/// Once a minute has what happened told, on all the routes that there are by then. Never returns.
+pub async fn tell_each_minute(tell: impl Fn()) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        tell();
+    }
+}
+
+/// Often enough to be seen during an incident, seldom enough not to be one.
+const EVERY: Duration = Duration::from_secs(60);
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        fn lines(&self) -> Vec<String> {
+            let kept = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            kept.lines().map(str::to_owned).collect()
+        }
+    }
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happened_is_told_when_the_minute_is_over_and_not_again() {
+        let (orders, search) = (Notices::default(), Notices::default());
+        let kept = Kept::default();
+        let sink = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || sink.clone())
+            .with_ansi(false)
+            .finish();
+        let _logs = tracing::subscriber::set_default(subscriber);
+        let routes = [("orders", &orders), ("search", &search)];
+        let telling = tell_each_minute(|| {
+            let routes = routes.iter();
+            routes.for_each(|(route, notices)| notices.tell(route));
+        });
+        let mut telling = std::pin::pin!(telling);
+        let mut pass = async |seconds| {
+            let span = Duration::from_secs(seconds);
+            let _still_telling = tokio::time::timeout(span, &mut telling).await;
+        };
+
+        (0..212).for_each(|_| orders.unsafe_stop(&Method::POST));
+        pass(59).await;
+        assert!(kept.lines().is_empty(), "{:?}", kept.lines());
+        pass(2).await;
+        let told = kept.lines();
+        pass(600).await;
+
+        assert_eq!(told.len(), 1, "{told:?}");
+        let sentence = "212 POST on `orders` looked throttled and were not retried: unsafe";
+        assert!(told[0].contains("WARN") && told[0].contains(sentence));
+        assert!(told[0].contains("retry.unsafe_methods = \"always\""));
+        assert_eq!(kept.lines(), told, "nothing happened since");
+        search.broken_signature();
+        pass(60).await;
+        assert_eq!(kept.lines().len(), 2);
+    }
 
     #[test]
     fn what_was_not_retried_for_safety_is_told_once_with_the_setting_that_would_change_it() {

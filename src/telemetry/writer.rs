@@ -1,9 +1,12 @@
 //! Writes the log's lines from a thread of its own, so that nobody who logs ever waits for whoever reads the log.
 //!
 //! A pipe that nobody empties would otherwise stop every request that has something to tell, and one that is closed would
-//! fail them. At most [`LINES_MAX`] lines wait; one more is dropped and counted. Does not know what a line says.
+//! fail them. At most [`LINES_MAX`] lines of [`BYTES_MAX`] in all wait; one more is dropped and counted. Does not know what a
+//! line says.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +18,8 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
     queue: SyncSender<Entry>,
+    /// Bytes of the lines that wait.
+    waiting: Arc<AtomicUsize>,
     dropped: IntCounter,
 }
 
@@ -39,21 +44,30 @@ pub(super) fn start(
     dropped: IntCounter,
 ) -> io::Result<(Lines, Flush)> {
     let (queue, entries) = sync_channel(LINES_MAX);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let written = Arc::clone(&waiting);
     thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || write(sink, &entries))?;
+        .spawn(move || write(sink, &entries, &written))?;
     let flush = Flush(queue.clone());
-    Ok((Lines { queue, dropped }, flush))
+    let lines = Lines {
+        queue,
+        waiting,
+        dropped,
+    };
+    Ok((lines, flush))
 }
 
-fn write(mut sink: impl Write, entries: &Receiver<Entry>) {
+fn write(mut sink: impl Write, entries: &Receiver<Entry>, waiting: &AtomicUsize) {
     for entry in entries {
         match entry {
-            // A reader that is gone is no reason to stop: there is nobody to tell, and another may be put in its place.
-            Entry::Line(line) => sink
-                .write_all(&line)
-                .and_then(|()| sink.flush())
-                .unwrap_or_default(),
+            Entry::Line(line) => {
+                // A reader that is gone is no reason to stop: there is nobody to tell, and another may be put in its place.
+                sink.write_all(&line)
+                    .and_then(|()| sink.flush())
+                    .unwrap_or_default();
+                waiting.fetch_sub(line.len(), Ordering::Relaxed);
+            }
             Entry::Flush(done) => done.send(()).unwrap_or_default(),
         }
     }
@@ -62,10 +76,14 @@ fn write(mut sink: impl Write, entries: &Receiver<Entry>) {
 impl Write for Lines {
     /// Takes a whole line, which is how events come. Never fails and never waits.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.queue.try_send(Entry::Line(line.to_vec())).is_err() {
+        let bytes = line.len();
+        let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let has_room = waiting + bytes <= BYTES_MAX;
+        if !has_room || self.queue.try_send(Entry::Line(line.to_vec())).is_err() {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.dropped.inc();
         }
-        Ok(line.len())
+        Ok(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -91,8 +109,12 @@ impl Drop for Flush {
     }
 }
 
-/// At a few hundred bytes a line about a megabyte, and some seconds of a busy sidecar that tells of every request.
+/// Some seconds of a busy sidecar that tells of every request; one line more is dropped and counted.
 const LINES_MAX: usize = 4096;
+
+/// A line has a few hundred bytes, so only long ones come to this: requests with dozens of attempts, or what `RUST_LOG=trace`
+/// brings up. One line more is dropped and counted.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long the process waits for its last words to be taken.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
@@ -136,6 +158,28 @@ mod tests {
         // One may be on its way out of the queue already.
         assert!((9..=10).contains(&dropped.get()), "{}", dropped.get());
         std::mem::forget(flush);
+    }
+
+    #[test]
+    fn long_lines_fill_the_queue_before_their_number_does() {
+        let (go_on, told) = channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let dropped = dropped();
+        let (mut lines, flush) =
+            start(Stuck(told, Arc::clone(&written)), dropped.clone()).expect("a thread");
+        let half = vec![b'x'; BYTES_MAX / 2];
+
+        for _ in 0..5 {
+            lines.write_all(&half).unwrap();
+        }
+        assert_eq!(dropped.get(), 3);
+        go_on.send(()).unwrap();
+        go_on.send(()).unwrap();
+        go_on.send(()).unwrap();
+        drop(flush);
+        lines.write_all(&half).unwrap();
+
+        assert_eq!(dropped.get(), 3, "what was written makes room");
     }
 
     #[test]

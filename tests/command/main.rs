@@ -5,6 +5,7 @@
     reason = "clippy knows a test by its attribute; what stands beside the tests here is theirs"
 )]
 
+mod log;
 mod process;
 mod reload;
 mod tls;
@@ -45,11 +46,16 @@ fn throttling_once() -> SocketAddr {
 }
 
 fn get(addr: &str, path: &str) -> String {
+    get_with(addr, path, "")
+}
+
+/// With more header lines.
+fn get_with(addr: &str, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: a\r\n{headers}Connection: close\r\n\r\n"
     )
     .unwrap();
     let mut answer = String::new();
@@ -71,50 +77,6 @@ fn proxy(upstream: SocketAddr, more: &[(&str, &str)]) -> (Running, String, Strin
     let ready: Value = serde_json::from_str(&ready).unwrap_or_else(|_| panic!("no JSON: {ready}"));
     let addr = |key: &str| ready[key].as_str().unwrap().to_owned();
     (running, addr("listen"), addr("admin"))
-}
-
-#[test]
-fn a_retried_request_is_told_in_one_line_of_json_and_a_plain_one_is_not() {
-    let (mut running, client, _) = proxy(throttling_once(), &[]);
-
-    let first = get(&client, "/secret-path?token=secret-query");
-    let second = get(&client, "/");
-    running.signal(Signal::TERM);
-    let (code, log) = running.ended();
-
-    assert!(first.starts_with("HTTP/1.1 200 OK") && second.starts_with("HTTP/1.1 200 OK"));
-    assert_eq!(code, Some(0));
-    let told: Vec<Value> = log
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
-        .filter(|event: &Value| event["message"] == "request")
-        .collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["route"], "default");
-    assert_eq!(told[0]["outcome"], "ok_after_retry");
-    assert_eq!(told[0]["attempts"], 2);
-    let history = told[0]["history"].as_str().unwrap();
-    assert_eq!(
-        history,
-        "throttled 429 [5bb9b5f5-0000-4000-8000-000000000000], ok 200"
-    );
-    assert!(
-        !log.concat().contains("secret"),
-        "what a client sends is not the log's business"
-    );
-}
-
-#[test]
-fn a_log_that_nobody_reads_holds_nobody_up() {
-    let all = [("REDRIVE_LOG__REQUESTS", "all")];
-    let (_running, client, admin) = proxy(throttling_once(), &all);
-
-    // Twice what a pipe and the reader's buffer hold.
-    for _ in 0..600 {
-        assert!(get(&client, "/").starts_with("HTTP/1.1 200 OK"));
-    }
-
-    assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 OK"));
 }
 
 #[test]

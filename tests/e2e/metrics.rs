@@ -6,7 +6,7 @@ use crate::answers::{answer, ok, suspected, throttled};
 use crate::support::{Client, Reply, Sidecar, Upstream};
 
 /// The name and type of every family.
-const FAMILIES: [(&str, &str); 25] = [
+const FAMILIES: [(&str, &str); 29] = [
     ("redrive_requests_total", "counter"),
     ("redrive_attempts_total", "counter"),
     ("redrive_retries_total", "counter"),
@@ -18,6 +18,10 @@ const FAMILIES: [(&str, &str); 25] = [
     ("redrive_wait_seconds", "histogram"),
     ("redrive_retry_budget_tokens", "gauge"),
     ("redrive_retry_budget_capacity_tokens", "gauge"),
+    ("redrive_window", "gauge"),
+    ("redrive_gate_closed", "gauge"),
+    ("redrive_window_unresponsive", "gauge"),
+    ("redrive_learned_requests_per_second", "gauge"),
     ("redrive_in_flight_requests", "gauge"),
     ("redrive_waiting_requests", "gauge"),
     ("redrive_upstream_connections", "gauge"),
@@ -35,7 +39,8 @@ const FAMILIES: [(&str, &str); 25] = [
 ];
 
 /// What is not 0 at the start: what is configured, and what is always 1.
-const NOT_ZERO: [&str; 4] = [
+const NOT_ZERO: [&str; 5] = [
+    "redrive_window",
     "redrive_retry_budget_tokens",
     "redrive_retry_budget_capacity_tokens",
     "redrive_replay_limit_bytes",
@@ -67,6 +72,14 @@ async fn every_family_is_there_from_the_start() {
         assert!(page.contains(&declared), "{name} is no {kind}\n{page}");
     }
     assert!(page.contains("# TYPE process_cpu_seconds_total counter"));
+    let declared = page
+        .lines()
+        .filter(|line| line.starts_with("# TYPE redrive_"));
+    assert_eq!(
+        declared.count(),
+        FAMILIES.len(),
+        "no more than these\n{page}"
+    );
 }
 
 #[tokio::test]

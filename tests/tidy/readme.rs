@@ -61,7 +61,12 @@ pub(crate) fn faults(uses: &[Use], help: impl Fn(Option<&str>) -> String) -> Vec
 
 /// Every metric that a text names and no source does. A metric's name stands in its source as a whole string.
 pub(crate) fn metric_faults(markdown: &str, sources: &[&str]) -> Vec<String> {
-    let words = markdown.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    // A colon inside makes it the name of a recording rule, which is no business of the sources.
+    let words =
+        markdown.split(|letter: char| !(letter.is_ascii_alphanumeric() || "_:".contains(letter)));
+    let words = words
+        .map(|word| word.trim_matches(':'))
+        .filter(|word| !word.contains(':'));
     // What ends in the separator is the start of a pattern.
     let names: BTreeSet<&str> = words
         .filter(|word| word.starts_with("redrive_") && !word.ends_with('_'))
@@ -199,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_metric_that_nothing_registers_is_a_fault() {
-        let markdown = "| `redrive_a_total`, `redrive_b` | and ^redrive_(a|c)_total";
+        let markdown =
+            "| `redrive_a_total`, `redrive_b` | and ^redrive_(a|c)_total, job:redrive_c:rate5m";
 
         let found = metric_faults(markdown, &["new(\"redrive_a_total\")", "\"redrive_bytes\""]);
 

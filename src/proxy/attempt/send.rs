@@ -24,6 +24,15 @@ pub(super) struct Attempted {
     pub(super) client_limit: bool,
 }
 
+/// How long an attempt took to its answer's head, or to its end without one.
+#[derive(Clone, Copy)]
+struct Times {
+    /// From its start.
+    took: Duration,
+    /// From the first byte on: how long the upstream took, and not how long it took to get to it.
+    elapsed: Duration,
+}
+
 /// An answer that was looked at.
 struct Looked {
     outcome: Classified,
@@ -51,8 +60,8 @@ impl Exchange<'_> {
         let ended = clock::now();
         let took = ended.saturating_duration_since(started);
         metrics.attempt_duration.observe(took.as_secs_f64());
-        // From the first byte on: how long the upstream took, and not how long it took to get to it.
         let elapsed = ended.saturating_duration_since(tally.began().unwrap_or(started));
+        let times = Times { took, elapsed };
         let answered = match sent {
             Ok(response) => self.look(response, elapsed).await,
             Err(fault) => Err(fault),
@@ -60,19 +69,14 @@ impl Exchange<'_> {
         match answered {
             Ok(looked) => {
                 tally.settle(looked.outcome.class, metrics.attempts(looked.outcome.class));
-                self.answered(looked, permit, elapsed)
+                self.answered(looked, permit, times)
             }
-            Err(fault) => self.unanswered(fault, is_clients, permit, (tally, elapsed)),
+            Err(fault) => self.unanswered(fault, is_clients, permit, (tally, times)),
         }
     }
 
     /// An attempt with an answer: it is counted, and the pace learns from it.
-    fn answered(
-        &mut self,
-        looked: Looked,
-        mut permit: Option<Permit>,
-        elapsed: Duration,
-    ) -> Attempted {
+    fn answered(&mut self, looked: Looked, mut permit: Option<Permit>, times: Times) -> Attempted {
         let Looked {
             outcome,
             hint,
@@ -80,8 +84,8 @@ impl Exchange<'_> {
             body,
         } = looked;
         self.lane.metrics.responses(head.status).inc();
-        self.account
-            .attempt(&outcome, Some(head.status), Some(&head.headers));
+        let answer = Some((head.status, &head.headers));
+        self.account.attempt(&outcome, times.took, answer);
         let first_wish = hint.filter(|_| !self.was_hinted).map(|hint| hint.wait);
         self.was_hinted |= hint.is_some();
         let marker = &self.lane.policy.rules.marker_header;
@@ -94,7 +98,7 @@ impl Exchange<'_> {
                 is_futile: false, // asked below, where anybody learns at all
                 is_labelled: head.headers.contains_key(marker),
                 is_clients: false,
-                elapsed,
+                elapsed: times.elapsed,
                 hint: first_wish,
             },
         );
@@ -120,7 +124,7 @@ impl Exchange<'_> {
         fault: Fault,
         is_clients_limit: bool,
         mut permit: Option<Permit>,
-        (tally, elapsed): (Tally, Duration),
+        (tally, times): (Tally, Times),
     ) -> Attempted {
         let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
         let broke_body = self.replay.failure().is_some();
@@ -130,7 +134,7 @@ impl Exchange<'_> {
             outcome.class
         };
         tally.settle(class, self.lane.metrics.attempts(class));
-        self.account.attempt(&outcome, None, None);
+        self.account.attempt(&outcome, times.took, None);
         let client_limit = is_clients_limit && fault.kind == FaultKind::HeadTimeout;
         self.teach(
             permit.as_mut(),
@@ -141,7 +145,7 @@ impl Exchange<'_> {
                 is_futile: false,
                 is_labelled: false,
                 is_clients: broke_body || client_limit,
-                elapsed,
+                elapsed: times.elapsed,
                 hint: None,
             },
         );

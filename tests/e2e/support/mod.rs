@@ -2,6 +2,7 @@
 
 mod client;
 mod message;
+mod process;
 mod raw;
 mod sidecar;
 mod tls;
@@ -9,6 +10,7 @@ mod upstream;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use message::Message;
+pub(crate) use process::Process;
 pub(crate) use raw::{Origin, Peer, Reserved, in_time};
 pub(crate) use sidecar::Sidecar;
 pub(crate) use tls::{Authority, Files, Issued};
