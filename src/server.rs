@@ -171,9 +171,8 @@ impl Server {
             let connection = Connection {
                 stream,
                 place,
-                params: terms.params.clone(),
+                terms,
                 tls: self.tls.clone(),
-                builder: Arc::clone(&terms.builder),
                 refused: Arc::clone(&refused),
                 ending: ending.clone(),
                 rejected: self.metrics.rejected.clone(),

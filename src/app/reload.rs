@@ -6,7 +6,7 @@
 //! restart can change keeps its old value, and is named in the log.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use prometheus::{IntGauge, Registry};
@@ -29,7 +29,11 @@ struct Inner {
     current: Current,
     terms: Terms,
     listen_tls: Option<Tls>,
-    state: Mutex<State>,
+    /// What is in use now.
+    running: ArcSwap<Config>,
+    /// What the last reload failed of, if it did. Held for as long as a reload takes, so that there is one at a time; it may take long,
+    /// and nobody but a reload waits for it.
+    fault: Mutex<Option<String>>,
     gauges: Gauges,
 }
 
@@ -39,14 +43,6 @@ pub(super) struct Ground {
     pub(super) own_port: u16,
     pub(super) drain: Drain,
     pub(super) expiries: Expiries,
-}
-
-/// Held for as long as a reload takes, so that there is one at a time.
-struct State {
-    /// What is in use now.
-    running: Config,
-    /// What the last reload failed of, if it did.
-    fault: Option<String>,
 }
 
 struct Gauges {
@@ -114,10 +110,8 @@ impl Reloader {
             current,
             terms,
             listen_tls,
-            state: Mutex::new(State {
-                running: config.clone(),
-                fault: None,
-            }),
+            running: ArcSwap::from_pointee(config.clone()),
+            fault: Mutex::default(),
             gauges,
         })))
     }
@@ -128,8 +122,8 @@ impl Reloader {
     }
 
     /// The longest that a drain may take, as things are.
-    pub(super) fn grace(&self) -> std::time::Duration {
-        self.0.lock().running.grace
+    pub(super) fn grace(&self) -> Duration {
+        self.0.running.load().grace
     }
 
     /// Reads the configuration by `load`, with all the files that it names, and puts it in use: wholly, or not at all.
@@ -188,36 +182,34 @@ enum Telling {
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn reload(
         &self,
         load: impl FnOnce() -> Result<Loaded, config::Error>,
         telling: Telling,
     ) -> Result<(), ReloadError> {
-        let mut state = self.lock();
+        let mut last_fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         if self.ground.drain.has_begun() {
-            tracing::info!("not reloaded: draining");
+            if telling == Telling::Always {
+                tracing::info!("configuration not reloaded: draining");
+            }
             return Err(ReloadError::Draining);
         }
-        match self.swap(load, &mut state.running) {
+        match self.swap(load) {
             Ok(()) => {
-                state.fault = None;
+                *last_fault = None;
                 self.gauges.succeeded();
                 Ok(())
             }
             Err(error) => {
                 self.gauges.failed.set(1);
                 let fault = told(&error);
-                if telling == Telling::Always || state.fault.as_ref() != Some(&fault) {
+                if telling == Telling::Always || last_fault.as_ref() != Some(&fault) {
                     tracing::error!(
                         fault,
                         "configuration not reloaded: the old one stays in use"
                     );
                 }
-                state.fault = Some(fault);
+                *last_fault = Some(fault);
                 Err(error)
             }
         }
@@ -227,11 +219,10 @@ impl Inner {
     fn swap(
         &self,
         load: impl FnOnce() -> Result<Loaded, config::Error>,
-        running: &mut Config,
     ) -> Result<(), ReloadError> {
         let loaded = load()?;
         loaded.check_files()?;
-        let (config, unchanged) = loaded.config.beside(running);
+        let (config, unchanged) = loaded.config.beside(&self.running.load());
         let proxy = self.current.load();
         let proxy = proxy.follow(&config.proxy, &self.ground.around(&config))?;
 
@@ -249,7 +240,7 @@ impl Inner {
             );
         }
         tracing::info!(routes = config.proxy.routes.len(), "configuration reloaded");
-        *running = config;
+        self.running.store(Arc::new(config));
         Ok(())
     }
 

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,17 +19,18 @@ use tower::Service;
 
 use super::activity::{Activity, Overdue};
 use super::secure::{self, Failure};
+use super::terms::Manner;
 use super::watch::{Counted, Watched};
-use super::{BoxError, Ending, Params, Tls, head_bytes_max};
+use super::{BoxError, Ending, Tls, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) place: Place,
-    pub(super) params: Params,
+    /// Shared, and not held by every connection: there may be many.
+    pub(super) terms: Arc<Manner>,
     pub(super) tls: Option<Tls>,
-    pub(super) builder: Arc<auto::Builder<TokioExecutor>>,
     pub(super) refused: Arc<dyn Fn() + Send + Sync>,
     pub(super) ending: Ending,
     pub(super) rejected: IntCounter,
@@ -63,7 +63,8 @@ impl Connection {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { params, ending, .. } = self;
+        let Self { terms, ending, .. } = self;
+        let params = &terms.params;
         let tcp = prompt(self.stream);
         let transport = match transport(&tcp, self.tls.as_ref(), params.header_timeout).await {
             Ok(transport) => transport,
@@ -75,18 +76,17 @@ impl Connection {
             }
         };
         let activity = Arc::new(Activity::new());
-        let head_bytes = head_bytes_max(&params);
+        let head_bytes = head_bytes_max(params);
         let told = Arc::clone(&activity);
         let watched = Watched::new(transport, told, self.refused, head_bytes, self.place);
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
-        let builder = self.builder;
-        let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+        let mut connection = pin!(terms.builder.serve_connection_with_upgrades(io, service));
         let mut is_told = false;
         let done = loop {
             tokio::select! {
                 done = &mut connection => break done,
-                why = activity.overdue(&params) => {
+                why = activity.overdue(params) => {
                     tracing::debug!(?why, "client connection closed");
                     if why == Overdue::Deaf {
                         tcp.reset_at_close();

@@ -15,7 +15,7 @@ pub struct Terms(Arc<ArcSwap<Manner>>);
 /// What one connection begins with.
 pub(super) struct Manner {
     pub(super) params: Params,
-    pub(super) builder: Arc<auto::Builder<TokioExecutor>>,
+    pub(super) builder: auto::Builder<TokioExecutor>,
 }
 
 impl Terms {
@@ -38,7 +38,7 @@ impl Manner {
     fn new(params: &Params) -> Self {
         Self {
             params: params.clone(),
-            builder: Arc::new(builder(params)),
+            builder: builder(params),
         }
     }
 }
