@@ -5,16 +5,21 @@
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
 //! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
 //! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
+//! `server/http2.rs` holds what one connection of HTTP/2 may do.
 //!
-//! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols.
+//! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
+//! that was agreed on is the only one that is spoken.
 //!
 //! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
 //! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
 
 mod activity;
+mod answer;
 mod connection;
 mod ending;
 mod framing;
+mod hasty;
+mod http2;
 mod refusal;
 mod secure;
 mod terms;
@@ -31,7 +36,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use prometheus::{IntCounter, IntGauge, Registry};
 use rustls::ServerConfig;
@@ -177,7 +182,8 @@ impl Server {
                 ending: ending.clone(),
                 rejected: self.metrics.rejected.clone(),
             };
-            let serve = connection.serve(make(peer.ip()));
+            // Boxed, or each of the futures around it would have room for it once more.
+            let serve = Box::pin(connection.serve(make(peer.ip())));
             tasks.spawn(end.clone().run_until_cancelled_owned(serve));
         }
         drop(self.listener);
@@ -209,11 +215,8 @@ fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
         .max_buf_size(head_bytes_max(params));
-    builder
-        .http2()
-        .auto_date_header(false)
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(params.header_bytes).unwrap_or(u32::MAX));
+    builder.http2().auto_date_header(false);
+    http2::limit(&mut builder, params.header_bytes);
     builder
 }
 

@@ -197,7 +197,6 @@ impl Inner {
         match self.swap(load) {
             Ok(()) => {
                 *last_fault = None;
-                self.gauges.succeeded();
                 Ok(())
             }
             Err(error) => {
@@ -239,8 +238,11 @@ impl Inner {
                 "changed in the configuration, and in use after a restart only"
             );
         }
-        tracing::info!(routes = config.proxy.routes.len(), "configuration reloaded");
+        let routes = config.proxy.routes.len();
         self.running.store(Arc::new(config));
+        // Shown before it is told: whoever reads the log may look at once.
+        self.gauges.succeeded();
+        tracing::info!(routes, "configuration reloaded");
         Ok(())
     }
 

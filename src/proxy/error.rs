@@ -17,6 +17,9 @@ pub enum Error {
     /// The request is malformed or ambiguous, and was not forwarded.
     #[error("{0}")]
     Malformed(&'static str),
+    /// The request has more header fields than are forwarded.
+    #[error("the request has too many header fields")]
+    TooManyFields,
     /// The target names neither redrive nor its upstream.
     #[error("the target names a server that redrive does not stand before")]
     Misdirected,
@@ -57,6 +60,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) | Self::ClientBody(_) => StatusCode::BAD_REQUEST,
+            Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
@@ -76,6 +80,7 @@ impl Error {
     pub fn is_clients(&self) -> bool {
         match self {
             Self::Malformed(_)
+            | Self::TooManyFields
             | Self::Misdirected
             | Self::TransferCoding
             | Self::Connect
@@ -89,6 +94,7 @@ impl Error {
     pub fn proxy_status(&self) -> &'static str {
         match self {
             Self::Malformed(_)
+            | Self::TooManyFields
             | Self::Misdirected
             | Self::TransferCoding
             | Self::Connect

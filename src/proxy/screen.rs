@@ -26,6 +26,9 @@ pub fn screen<B>(request: &Request<B>) -> Result<Screened, Error> {
     if request.method() == Method::CONNECT {
         return Err(Error::Connect);
     }
+    if request.headers().len() > FIELDS_MAX {
+        return Err(Error::TooManyFields);
+    }
     framing(request.headers(), request.version())?;
     host(request)?;
     if passed_before(request.headers()) >= LOOPS_MAX {
@@ -68,9 +71,14 @@ fn framing(headers: &HeaderMap, version: Version) -> Result<(), Error> {
     }
 }
 
-/// RFC 9112 section 3.2: exactly one well-formed Host, in every HTTP/1.1 request. HTTP/2 names it in `:authority`, where
-/// a Host, too, must agree (RFC 9113 section 8.3.1); HTTP/1.0 may leave it out.
+/// RFC 9112 section 3.2: exactly one well-formed Host, in every HTTP/1.1 request. HTTP/2 names it in `:authority`, which has
+/// no user, and with which a Host, too, must agree (RFC 9113 section 8.3.1); HTTP/1.0 may leave it out.
 fn host<B>(request: &Request<B>) -> Result<(), Error> {
+    let is_http2 = request.version() == Version::HTTP_2;
+    let named = request.uri().authority().filter(|_| is_http2);
+    if named.is_some_and(|named| !is_host_and_port(named)) {
+        return Err(Error::Malformed(":authority is not a host and port"));
+    }
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     if more.is_some() {
@@ -78,7 +86,7 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
     }
     let Some(host) = host else {
         let is_due = match request.version() {
-            Version::HTTP_2 => request.uri().authority().is_none(),
+            Version::HTTP_2 => named.is_none(),
             Version::HTTP_10 => false,
             _ => true, // also beside a target that names an authority itself
         };
@@ -95,10 +103,8 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
     let Some(authority) = authority.filter(is_host_and_port) else {
         return Err(Error::Malformed("Host is not a host and port"));
     };
-    match request.uri().authority() {
-        Some(named) if request.version() == Version::HTTP_2 && *named != authority => {
-            Err(Error::Malformed("Host and :authority differ"))
-        }
+    match named {
+        Some(named) if *named != authority => Err(Error::Malformed("Host and :authority differ")),
         _ => Ok(()),
     }
 }
@@ -124,6 +130,10 @@ fn passed_before(headers: &HeaderMap) -> usize {
         .filter(|entry| entry.split_whitespace().nth(1) == Some("redrive"))
         .count()
 }
+
+/// The most header fields of a request; one with more is answered 431. hyper reads no more over HTTP/1, and as many as fit
+/// into `client.header_bytes` over HTTP/2.
+const FIELDS_MAX: usize = 100;
 
 /// One redrive before another is a set-up; a third pass is a circle.
 const LOOPS_MAX: usize = 2;

@@ -1,41 +1,44 @@
 //! One attempt on the wire. hyper's errors become a [`Fault`] here, once, and nobody else sees them.
 //!
 //! The seam between the retry loop and the connections: the loop hands over a request and a [`Tally`], and gets an answer
-//! or a fault that says whether anything was sent. Dropping either closes the connection that it came on, so a client
-//! that leaves stops the upstream's work, too.
+//! or a fault that says whether anything was sent. Dropping either closes the connection that it came on, or resets its
+//! stream where that carries other requests, too: a client that leaves stops the upstream's work.
 
 mod answer;
+mod body;
 mod connect;
 mod distrust;
+mod http1;
+mod http2;
+mod lease;
 mod mark;
+mod offer;
 mod pool;
+mod streams;
 mod switched;
 mod wire;
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::header::UPGRADE;
 use http::uri::{Authority, Scheme};
-use http::{Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prometheus::IntGauge;
 
-use self::answer::{Ambiguous, Keep};
+use self::answer::Ambiguous;
 use self::connect::{Connector, Tls};
-use self::pool::{Lease, Pool};
+use self::lease::{Lease, Unanswered};
+use self::pool::Pool;
 use super::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::tls::{Expiry, Reloaded};
 
+pub use self::body::{AnswerBody, Broken};
 pub use self::connect::TlsError;
 pub use self::mark::Tally;
-pub use self::pool::Held;
-pub use self::switched::Switched;
+pub use self::switched::{Place, Switched};
 pub use crate::tls::ClientParams as TlsParams;
 
 /// Where requests go, and over which connections.
@@ -97,14 +100,6 @@ pub struct Upstream {
     tls: Option<Arc<Tls>>,
 }
 
-/// An answer's body; gives its connection back when it ends well, and closes it otherwise.
-pub struct AnswerBody {
-    incoming: Incoming,
-    lease: Option<Lease>,
-    keep: Keep,
-    switched: Option<Switched>,
-}
-
 impl Upstream {
     /// An upstream without connections yet; `open` counts them.
     ///
@@ -125,10 +120,15 @@ impl Upstream {
     }
 
     /// Reads the files that TLS needs again, if it is used; blocks for as long as that takes. Connections that exist keep
-    /// what they began with, for `connections.max_age` at most.
+    /// what they began with: those of HTTP/1.1 for `connections.max_age` at most, those of HTTP/2 to the end of the requests
+    /// that they carry.
     pub fn reload(&self) -> Reloaded {
         let reload = |tls: &Arc<Tls>| tls.reload();
-        self.tls.as_ref().map_or(Reloaded::Same, reload)
+        let reloaded = self.tls.as_ref().map_or(Reloaded::Same, reload);
+        if reloaded == Reloaded::New {
+            self.pool.retire_streams();
+        }
+        reloaded
     }
 
     /// Whether there is any such file.
@@ -170,124 +170,73 @@ impl Upstream {
         tally: &Tally,
         connect: Duration,
     ) -> Result<Response<AnswerBody>, Fault> {
-        let asks = request.headers().contains_key(UPGRADE);
+        let asks_upgrade = request.headers().contains_key(UPGRADE);
         loop {
-            let mut lease = self.pool.lease(trust, connect).await?;
+            let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
             lease.expect(tally.mark());
             let method = request.method().clone();
-            let mut error = match lease.sender().try_send_request(request).await {
-                Ok(response) if asks && response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                    return Ok(switched(response, lease));
-                }
-                // Its end of the connection speaks something else now, which nobody asked for.
-                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                    return Err(Fault {
+            let Unanswered { error, untouched } = match lease.send(request).await {
+                Ok(response) => {
+                    let received = received(response, lease, &method, asks_upgrade);
+                    return received.map_err(|Ambiguous| Fault {
                         kind: FaultKind::Unreadable,
                         sent: tally.sent(),
                     });
                 }
-                Ok(mut response) => {
-                    let keep =
-                        answer::settle(&method, &mut response).map_err(|Ambiguous| Fault {
-                            kind: FaultKind::Unreadable,
-                            sent: tally.sent(),
-                        })?;
-                    return Ok(response.map(|incoming| AnswerBody::new(incoming, lease, keep)));
-                }
-                Err(error) => error,
+                Err(unanswered) => unanswered,
             };
-            match error.take_message() {
-                Some(unsent) if lease.reused && tally.sent() == Sent::Nothing => request = unsent,
+            // On a shared connection a byte may have been somebody else's, and hyper alone knows.
+            let sent = match (&untouched, &lease) {
+                (Some(_), Lease::Stream(_)) => Sent::Nothing,
+                _ => tally.sent(),
+            };
+            match untouched {
+                Some(unsent) if lease.is_reused() && sent == Sent::Nothing => request = unsent,
                 _ => {
-                    return Err(Fault {
-                        kind: kind(error.error()),
-                        sent: tally.sent(),
-                    });
+                    let kind = kind(&error, &lease);
+                    if kind == FaultKind::Http1Required {
+                        self.pool.require_http1();
+                    }
+                    return Err(Fault { kind, sent });
                 }
             }
         }
     }
 }
 
-fn switched(mut response: Response<Incoming>, lease: Lease) -> Response<AnswerBody> {
-    let end = Switched::of(&mut response, lease);
-    response.map(|incoming| AnswerBody {
-        incoming,
-        lease: None,
-        keep: Keep::No,
-        switched: Some(end),
-    })
+/// What came back, if it can be believed.
+fn received(
+    mut response: Response<Incoming>,
+    lease: Lease,
+    method: &Method,
+    asks_upgrade: bool,
+) -> Result<Response<AnswerBody>, Ambiguous> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return match lease {
+            Lease::Whole(whole) if asks_upgrade => {
+                let end = Switched::of(&mut response, whole);
+                Ok(response.map(|incoming| AnswerBody::of_switched(incoming, end)))
+            }
+            // Its end of the connection speaks something else now, which nobody asked for.
+            _ => Err(Ambiguous),
+        };
+    }
+    let keep = answer::settle(method, &mut response)?;
+    Ok(response.map(|incoming| AnswerBody::new(incoming, lease, keep)))
 }
 
-fn kind(error: &hyper::Error) -> FaultKind {
+fn kind(error: &hyper::Error, lease: &Lease) -> FaultKind {
     tracing::debug!(
         error = error as &dyn std::error::Error,
         "attempt got no answer"
     );
-    if error.is_parse() {
+    if let Some(refusal) = http2::refusal(error) {
+        refusal
+    } else if error.is_parse() {
         FaultKind::Unreadable
-    } else if distrust::is_alert(error) {
+    } else if lease.is_alerted() {
         FaultKind::TlsAlert
     } else {
         FaultKind::Closed
-    }
-}
-
-impl AnswerBody {
-    fn new(incoming: Incoming, lease: Lease, keep: Keep) -> Self {
-        let mut body = Self {
-            incoming,
-            lease: Some(lease),
-            keep,
-            switched: None,
-        };
-        body.finish_at_end();
-        body
-    }
-
-    /// The connection, if it leaves HTTP.
-    pub fn take_switched(&mut self) -> Option<Switched> {
-        self.switched.take()
-    }
-
-    fn finish_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.finish();
-        }
-    }
-
-    fn finish(&mut self) {
-        match (self.lease.take(), self.keep) {
-            (Some(lease), Keep::Yes) => lease.give_back(),
-            (closed, _) => drop(closed),
-        }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &frame {
-            // Nothing follows them, and hyper does not ask whether anything does.
-            Some(Ok(frame)) if frame.is_trailers() => self.finish(),
-            Some(Ok(_)) => self.finish_at_end(),
-            Some(Err(_)) => drop(self.lease.take()),
-            None => self.finish(),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
     }
 }

@@ -5,20 +5,25 @@
 //! begins a head, the service's call ends it, and the end of the last answer begins idleness. The same two sides tell
 //! hyper's own refusals from answers, and a client that hung up on its request from one that has nothing to say.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use http::Version;
+use tokio::sync::Notify;
 
 use super::Params;
+use super::answer::Held;
+use super::hasty::Hasty;
 use crate::clock;
 use crate::tcp::SharedTcp;
 
 /// What a connection does.
-#[derive(Debug)]
-pub(super) struct Activity(Mutex<State>);
+pub(super) struct Activity {
+    state: Mutex<State>,
+    /// Told when the client has cancelled too much.
+    is_enough: Notify,
+}
 
-#[derive(Debug)]
 struct State {
     in_flight: usize,
     /// Whether any byte of an answer to a request may still have to be written: longer than the request is in flight, since
@@ -34,6 +39,10 @@ struct State {
     left_http: bool,
     /// Since when the client has taken none of the bytes that wait for it.
     blocked_since: Option<Instant>,
+    /// Answers over HTTP/2, of which the client may take nothing by itself.
+    answers: Vec<Weak<dyn Held>>,
+    /// What the client cancels.
+    hasty: Hasty,
 }
 
 /// Why a connection is closed that would otherwise stay.
@@ -43,15 +52,21 @@ pub(super) enum Overdue {
     Silent,
     /// The client takes nothing of what it is given.
     Deaf,
+    /// The client cancels more than it lets come to an answer.
+    Hasty,
 }
 
 /// One request in flight.
-pub(super) struct Flight(Arc<Activity>);
+pub(super) struct Flight {
+    activity: Arc<Activity>,
+    came_at: Instant,
+    is_answered: bool,
+}
 
 impl Activity {
     /// A fresh connection.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State {
+        let state = State {
             in_flight: 0,
             owes_answer: false,
             head_since: None,
@@ -59,13 +74,21 @@ impl Activity {
             is_http2: false,
             left_http: false,
             blocked_since: None,
-        }))
+            answers: Vec::new(),
+            hasty: Hasty::default(),
+        };
+        Self {
+            state: Mutex::new(state),
+            is_enough: Notify::new(),
+        }
     }
 
-    /// Waits until the connection has been idle, in one head, or without a byte taken by the client, for too long.
+    /// Waits until the connection has been idle, in one head, or without a byte taken by the client, for too long, or until its
+    /// client has cancelled too much. Meanwhile answers are given up of which the client takes nothing.
     pub(super) async fn overdue(&self, params: &Params) -> Overdue {
         loop {
             let now = clock::now();
+            self.give_up(now.checked_sub(params.body_idle));
             let due = match self.due(params) {
                 Some((due, why)) if due <= now => return why,
                 Some((due, _)) => due,
@@ -73,8 +96,43 @@ impl Activity {
             };
             // A head or a pause may begin meanwhile; looked at this often, it is noticed within half its limit more.
             let look = params.header_timeout.min(params.body_idle) / 2;
-            tokio::time::sleep_until(due.min(now + look).into()).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(due.min(now + look).into()) => {}
+                () = self.is_enough.notified() => return Overdue::Hasty,
+            }
         }
+    }
+
+    /// Gives up the answers of which hyper has passed on nothing since then.
+    fn give_up(&self, before: Option<Instant>) {
+        let Some(before) = before else { return };
+        // Without the lock, which every request that ends takes.
+        let answers: Vec<_> = self
+            .lock()
+            .answers
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        answers.iter().for_each(|answer| answer.give_up(before));
+    }
+
+    /// From now on this answer is given up when its client takes nothing of it.
+    pub(super) fn looks_after(&self, answer: &Arc<dyn Held>) {
+        let mut state = self.lock();
+        if state.answers.len() >= 2 * state.in_flight {
+            state.answers.retain(|it| it.strong_count() > 0);
+        }
+        state.answers.push(Arc::downgrade(answer));
+    }
+
+    /// The connection speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) {
+        self.lock().is_http2 = true;
+    }
+
+    /// Whether the connection speaks HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.lock().is_http2
     }
 
     /// Waits until the client has hung up on a request that is in flight. hyper notices that only while it reads, which it
@@ -107,15 +165,10 @@ impl Activity {
         self.lock().in_flight == 0
     }
 
-    /// Whether the connection speaks HTTP/2, as far as a request has shown it.
-    pub(super) fn is_http2(&self) -> bool {
-        self.lock().is_http2
-    }
-
-    /// Whether any byte of an answer to a request may still have to be written.
+    /// Whether any byte of an answer to a request may still have to be written; over HTTP/2 nobody knows when that is over.
     pub(super) fn owes_answer(&self) -> bool {
         let state = self.lock();
-        state.owes_answer || state.left_http
+        state.owes_answer || state.left_http || state.is_http2
     }
 
     /// Everything written so far has gone out.
@@ -155,19 +208,36 @@ impl Activity {
         state.owes_answer = true;
         state.head_since = None;
         state.is_http2 = version == Version::HTTP_2;
-        Flight(Arc::clone(self))
+        drop(state);
+        Flight {
+            activity: Arc::clone(self),
+            came_at: clock::now(),
+            is_answered: false,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    /// The head of its answer is there.
+    pub(super) fn is_answered(&mut self) {
+        self.is_answered = true;
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let now = clock::now();
+        let mut state = self.activity.lock();
         state.in_flight -= 1;
-        state.idle_since = clock::now();
+        state.idle_since = now;
+        let lasted = now - self.came_at;
+        if state.is_http2 && state.hasty.is_too_much(self.is_answered, lasted) {
+            self.activity.is_enough.notify_one();
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use super::activity::{Activity, Overdue};
-use super::secure::{self, Failure};
+use super::ending::Why;
+use super::secure::{self, Agreed};
 use super::terms::Manner;
 use super::watch::{Counted, Watched};
 use super::{BoxError, Ending, Tls, head_bytes_max};
@@ -63,51 +64,51 @@ impl Connection {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { terms, ending, .. } = self;
+        let (tcp, terms, ending) = (prompt(self.stream), self.terms, self.ending);
         let params = &terms.params;
-        let tcp = prompt(self.stream);
-        let transport = match transport(&tcp, self.tls.as_ref(), params.header_timeout).await {
-            Ok(transport) => transport,
-            Err(error) => {
-                self.rejected.inc();
-                let error = &error as &dyn std::error::Error;
-                tracing::info!(error, "client connection closed: no TLS");
-                return;
-            }
+        let secured = secured(&tcp, self.tls.as_ref(), params.header_timeout).await;
+        let Some((transport, agreed)) = secured else {
+            self.rejected.inc();
+            return;
         };
         let activity = Arc::new(Activity::new());
         let head_bytes = head_bytes_max(params);
-        let told = Arc::clone(&activity);
-        let watched = Watched::new(transport, told, self.refused, head_bytes, self.place);
+        let shared = Arc::clone(&activity);
+        let watched = Watched::new(
+            transport,
+            agreed,
+            shared,
+            self.refused,
+            head_bytes,
+            self.place,
+        );
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
         let mut connection = pin!(terms.builder.serve_connection_with_upgrades(io, service));
         let mut is_told = false;
         let done = loop {
-            tokio::select! {
+            let why = tokio::select! {
                 done = &mut connection => break done,
-                why = activity.overdue(params) => {
-                    tracing::debug!(?why, "client connection closed");
-                    if why == Overdue::Deaf {
-                        tcp.reset_at_close();
-                    }
-                    break Ok(());
-                }
-                () = activity.abandoned(&tcp), if !params.half_close => {
-                    tracing::debug!("client connection closed: the client hung up on its request");
-                    break Ok(());
-                }
-                () = ending.drain.cancelled(), if !is_told => is_told = true,
-                () = ending.stop.cancelled() => {
+                why = ending.or_end(&activity, &tcp, params, is_told) => why,
+            };
+            match why {
+                // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
+                // now, an idle connection might be given a request at this moment. So is who has not shown what it speaks.
+                Why::Drain if activity.is_http2() => connection.as_mut().graceful_shutdown(),
+                Why::Drain => {}
+                Why::Stop => {
                     connection.as_mut().graceful_shutdown();
                     break connection.await;
                 }
+                Why::Overdue(Overdue::Silent) if activity.is_http2() => {
+                    // So that a client whose request crosses the end knows that it may send it again.
+                    connection.as_mut().graceful_shutdown();
+                    let _said_or_not = tokio::time::timeout(params.body_idle, connection).await;
+                    break Ok(());
+                }
+                Why::Overdue(_) | Why::HungUp => break Ok(()),
             }
-            // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
-            // now, an idle connection might be given a request at this moment. So is who has not shown yet what it speaks.
-            if activity.is_http2() {
-                connection.as_mut().graceful_shutdown();
-            }
+            is_told = true;
         };
         if let Err(error) = done {
             ended(&tcp, &*error);
@@ -124,17 +125,25 @@ fn prompt(stream: TcpStream) -> SharedTcp {
     SharedTcp::new(stream)
 }
 
-/// The bytes that HTTP is spoken in.
-async fn transport(
+/// The bytes that HTTP is spoken in, and which HTTP, where that was agreed on; `None` if no TLS comes about.
+async fn secured(
     tcp: &SharedTcp,
     tls: Option<&Tls>,
     limit: Duration,
-) -> Result<Box<dyn Transport>, Failure> {
-    Ok(match tls {
-        None => Box::new(tcp.clone()),
-        // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
-        Some(tls) => Box::new(Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await?),
-    })
+) -> Option<(Box<dyn Transport>, Option<Agreed>)> {
+    let Some(tls) = tls else {
+        return Some((Box::new(tcp.clone()), None));
+    };
+    // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
+    let shaken = Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await;
+    let stream = shaken
+        .inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::info!(error, "client connection closed: no TLS");
+        })
+        .ok()?;
+    let agreed = stream.get_ref().1.alpn_protocol().map(Agreed::on);
+    Some((Box::new(stream), agreed))
 }
 
 fn ended(tcp: &SharedTcp, error: &(dyn std::error::Error + Send + Sync + 'static)) {

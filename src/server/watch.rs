@@ -9,22 +9,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::{Request, Response, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
-use super::activity::{Activity, Flight};
+use super::activity::Activity;
+use super::answer::InFlight;
 use super::connection::Place;
 use super::framing::Framing;
 use super::refusal;
+use super::secure::Agreed;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
 pub(super) struct Watched<IO> {
     io: IO,
+    agreed: Option<Agreed>,
     activity: Arc<Activity>,
     refused: Arc<dyn Fn() + Send + Sync>,
     framing: Framing,
+    /// Whether hyper has written anything.
+    is_written: bool,
     /// What hyper reads before anything else that comes.
     unread: &'static [u8],
     /// What is still to be written in the place of hyper's refusal.
@@ -40,16 +44,11 @@ pub(super) struct Counted<S> {
     activity: Arc<Activity>,
 }
 
-/// An answer's body that ends its request when it is dropped.
-pub(super) struct InFlight<B> {
-    body: B,
-    _request: Flight,
-}
-
 impl<IO> Watched<IO> {
-    /// Watches `io`; `refused` is told of every refusal, and no head longer than `head_bytes_max` is looked at.
+    /// Watches `io`, which must speak what was agreed on; `refused` is told of every refusal, and no head longer than `head_bytes_max` is looked at.
     pub(super) fn new(
         io: IO,
+        agreed: Option<Agreed>,
         activity: Arc<Activity>,
         refused: Arc<dyn Fn() + Send + Sync>,
         head_bytes_max: usize,
@@ -57,9 +56,11 @@ impl<IO> Watched<IO> {
     ) -> Self {
         Self {
             io,
+            agreed,
             activity,
             refused,
             framing: Framing::new(head_bytes_max),
+            is_written: false,
             unread: &[],
             refusal: None,
             _place: place,
@@ -68,6 +69,9 @@ impl<IO> Watched<IO> {
 
     /// Notes that hyper writes these bytes. What it writes when it owes no answer to any request is its own refusal.
     fn note_write(&mut self, bytes: &[u8]) {
+        if !std::mem::replace(&mut self.is_written, true) && bytes.first() == Some(&0) {
+            self.activity.speaks_http2(); // SETTINGS, a short frame: an answer begins with "HTTP"
+        }
         if self.refusal.is_none()
             && !self.activity.owes_answer()
             && let Some(refusal) = refusal::in_our_words(bytes)
@@ -108,6 +112,7 @@ impl<S, A, B> Service<Request<A>> for Counted<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
     S::Future: Send + 'static,
+    B: Send + 'static,
 {
     type Response = Response<InFlight<B>>;
     type Error = S::Error;
@@ -118,39 +123,24 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let flight = self.activity.request_came(request.version());
+        let is_http2 = request.version() == Version::HTTP_2;
+        let mut flight = self.activity.request_came(request.version());
         let answered = self.service.call(request);
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
             let answer = answered.await?;
+            flight.is_answered();
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.leaves_http();
             }
-            Ok(answer.map(|body| InFlight {
-                body,
-                _request: flight,
+            Ok(answer.map(|body| {
+                let body = InFlight::new(body, flight);
+                if is_http2 {
+                    activity.looks_after(&body.held());
+                }
+                body
             }))
         })
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for InFlight<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -170,6 +160,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
+            if let Some(agreed) = &mut self.agreed {
+                agreed.look(&buf.filled()[before..])?;
+            }
             if self.activity.bytes_came() {
                 self.unread = self.framing.look(&mut buf.filled_mut()[before..]);
             } else {
@@ -222,5 +215,56 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use prometheus::IntGauge;
+    use tokio::io::AsyncWriteExt;
+
+    use super::super::connection::Places;
+    use super::*;
+
+    const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+
+    /// What the client gets of these writes, and how many refusals were told.
+    async fn written(writes: &[&[u8]]) -> (Vec<u8>, usize) {
+        let refusals = Arc::new(AtomicUsize::new(0));
+        let told = Arc::clone(&refusals);
+        let places = Places::new(&IntGauge::new("open", "Open.").unwrap());
+        let mut watched = Watched::new(
+            io::Cursor::new(Vec::new()),
+            None,
+            Arc::new(Activity::new()),
+            Arc::new(move || _ = told.fetch_add(1, Ordering::SeqCst)),
+            8192,
+            places.take(1).unwrap(),
+        );
+        for bytes in writes {
+            watched.write_all(bytes).await.unwrap();
+            watched.flush().await.unwrap();
+        }
+        (watched.io.into_inner(), refusals.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_hypers_is_put_in_our_words_and_told() {
+        let (written, refusals) = written(&[REFUSAL]).await;
+
+        assert!(written.ends_with(b"}"), "{written:?}");
+        assert_eq!(refusals, 1);
+    }
+
+    #[tokio::test]
+    async fn over_http_2_nothing_that_looks_like_a_refusal_is_one() {
+        let settings = b"\0\0\0\x04\0\0\0\0\0";
+
+        let (written, refusals) = written(&[settings, REFUSAL]).await;
+
+        assert_eq!(written, [settings, REFUSAL].concat());
+        assert_eq!(refusals, 0);
     }
 }

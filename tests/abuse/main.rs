@@ -9,6 +9,14 @@
     reason = "a test that cannot go on says so and where"
 )]
 
+#[path = "../battery/script.rs"]
+#[expect(dead_code, reason = "shared with the battery")]
+mod script;
+#[path = "../h2/wire.rs"]
+#[expect(dead_code, reason = "shared with the tests of HTTP/2")]
+mod wire;
+
+mod http2;
 mod victim;
 
 use std::io::{Read, Write};
@@ -20,7 +28,7 @@ use crate::victim::{MEBIBYTE, Origin, Victim, descriptors};
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
 
 /// What a connection may cost that does nothing, what the kernel holds for it aside.
-const IDLE_CONNECTION_BYTES_MAX: usize = 10 << 10;
+const IDLE_CONNECTION_BYTES_MAX: usize = 6 << 10;
 
 #[test]
 fn ten_thousand_idle_connections_cost_little_and_keep_nobody_out() {

@@ -141,12 +141,22 @@ impl Drop for Victim {
 impl Origin {
     /// Reads a request wholly, if it has a length, and answers these bytes.
     pub(crate) fn answering(answer: &'static [u8]) -> Self {
-        Self::serving(move |stream| stream.write_all(answer))
+        Self::serving(move |stream, _| stream.write_all(answer))
+    }
+
+    /// Answers nobody who asks for this path, and everybody else.
+    pub(crate) fn silent_on(path: &'static str, answer: &'static [u8]) -> Self {
+        Self::serving(move |stream, start| {
+            if start.split(' ').nth(1) == Some(path) {
+                return stream.read(&mut [0]).map(drop);
+            }
+            stream.write_all(answer)
+        })
     }
 
     /// Answers so many bytes.
     pub(crate) fn streaming(length: usize) -> Self {
-        Self::serving(move |stream| {
+        Self::serving(move |stream, _| {
             write!(
                 stream,
                 "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
@@ -162,7 +172,7 @@ impl Origin {
     }
 
     fn serving(
-        answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
+        answer: impl Fn(&mut TcpStream, &str) -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -182,11 +192,11 @@ impl Origin {
 fn serve(
     mut stream: TcpStream,
     heads: &AtomicUsize,
-    answer: &dyn Fn(&mut TcpStream) -> std::io::Result<()>,
+    answer: &dyn Fn(&mut TcpStream, &str) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
-        let mut length = 0;
+        let (mut length, mut start) = (0, None);
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line)? == 0 {
@@ -198,13 +208,14 @@ fn serve(
             if let Some(told) = line.to_ascii_lowercase().strip_prefix("content-length:") {
                 length = told.trim().parse().unwrap();
             }
+            start.get_or_insert(line);
         }
         heads.fetch_add(1, Ordering::SeqCst);
         let read = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
         if read < length {
             return Ok(());
         }
-        answer(&mut stream)?;
+        answer(&mut stream, &start.unwrap_or_default())?;
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod h2_origin;
 mod support;
 
 mod admin;
@@ -20,6 +21,8 @@ mod deadlines;
 mod drain;
 mod futility;
 mod giving_up;
+mod h2_protocol;
+mod h2_upstream;
 mod h2c;
 mod headers;
 mod hints;

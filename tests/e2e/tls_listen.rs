@@ -138,6 +138,22 @@ async fn a_client_that_offers_http_2_gets_it() {
 }
 
 #[tokio::test]
+async fn only_the_protocol_that_was_agreed_on_is_spoken() {
+    let setting = Setting::new().await;
+    let sidecar = setting.sidecar("", "").await;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+    for (agreed, said) in [("h2", GET), ("http/1.1", preface)] {
+        let config = setting.authority.client(None, &[agreed]);
+        let mut client = secure(sidecar.addr, config).await.unwrap();
+        client.write(said).await;
+        assert_eq!(client.rest().await, b"", "{agreed}");
+    }
+
+    assert!(setting.upstream.seen().is_empty());
+}
+
+#[tokio::test]
 async fn tls_1_2_is_spoken_and_tls_1_1_is_not() {
     let setting = Setting::new().await;
     let sidecar = setting.sidecar("", "").await;

@@ -22,6 +22,7 @@ pub(super) struct Ambiguous;
 pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Keep, Ambiguous> {
     let version = answer.version();
     if version == Version::HTTP_2 {
+        one_length(answer.headers_mut())?;
         return Ok(Keep::Yes); // frames, and nothing else to frame by
     }
     let has_body = *method != Method::HEAD
@@ -132,6 +133,19 @@ mod tests {
         ] {
             check(&headers, Err(Ambiguous), None);
         }
+    }
+
+    #[test]
+    fn an_answer_in_frames_has_one_length_all_the_same() {
+        let mut answer = Response::new(());
+        *answer.version_mut() = Version::HTTP_2;
+        let length = |length| HeaderValue::from_static(length);
+        answer.headers_mut().insert(CONTENT_LENGTH, length("4"));
+        let one = settle(&Method::GET, &mut answer);
+        answer.headers_mut().append(CONTENT_LENGTH, length("5"));
+        let two = settle(&Method::GET, &mut answer);
+
+        assert_eq!((one, two), (Ok(Keep::Yes), Err(Ambiguous)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tower::util::{BoxCloneSyncService, ServiceExt};
 use tower::{Service, service_fn};
 
+use super::offer::{HTTP1, HTTP2, Offer};
 use super::wire::Transport;
 use super::{Params, distrust};
 use crate::retry::classify::{Fault, FaultKind, Sent};
@@ -33,7 +34,13 @@ pub enum TlsError {
 }
 
 /// What handshakes are made with; read again when its files change.
-pub(super) type Tls = Reloading<TlsConnector>;
+pub(super) type Tls = Reloading<Handshakes>;
+
+/// What handshakes are made with, by what they offer.
+pub(super) struct Handshakes {
+    both: TlsConnector,
+    http1: TlsConnector,
+}
 
 /// Makes connections.
 #[derive(Clone)]
@@ -75,14 +82,23 @@ impl Connector {
         Ok(Self { uri, tcp, tls })
     }
 
+    /// Whether an upstream has a say in which protocol is spoken.
+    pub(super) fn negotiates(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// What handshakes are made with, if any are.
     pub(super) fn tls(&self) -> Option<Arc<Tls>> {
         self.tls.as_ref().map(|(tls, _)| Arc::clone(tls))
     }
 
     /// A new connection, or what prevented it, within `limit`. Nothing of any request was sent either way.
-    pub(super) async fn connect(&self, limit: Duration) -> Result<(SharedTcp, Transport), Fault> {
-        tokio::time::timeout(limit, self.dial())
+    pub(super) async fn connect(
+        &self,
+        offer: Offer,
+        limit: Duration,
+    ) -> Result<(SharedTcp, Transport), Fault> {
+        tokio::time::timeout(limit, self.dial(offer))
             .await
             .unwrap_or(Err(FaultKind::ConnectTimeout))
             .map_err(|kind| Fault {
@@ -91,7 +107,7 @@ impl Connector {
             })
     }
 
-    async fn dial(&self) -> Result<(SharedTcp, Transport), FaultKind> {
+    async fn dial(&self, offer: Offer) -> Result<(SharedTcp, Transport), FaultKind> {
         let mut tcp = self.tcp.clone();
         std::future::poll_fn(|cx| tcp.poll_ready(cx))
             .await
@@ -108,7 +124,12 @@ impl Connector {
         let transport = match &self.tls {
             None => Transport::Plain(shared.clone()),
             Some((tls, name)) => {
-                let connecting = tls.load().connect(name.clone(), shared.clone());
+                let handshakes = tls.load();
+                let connector = match offer {
+                    Offer::Both => &handshakes.both,
+                    Offer::Http1 => &handshakes.http1,
+                };
+                let connecting = connector.connect(name.clone(), shared.clone());
                 let stream = connecting.await.map_err(|error| {
                     let kind = distrust::kind(&error);
                     tracing::warn!(
@@ -141,9 +162,16 @@ fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'st
     let name = params.tls.server_name.clone();
     let name = name.unwrap_or_else(|| params.authority.host().trim_matches(['[', ']']).to_owned());
     let name = ServerName::try_from(name.clone()).map_err(|_| TlsError::Name(name))?;
-    let tls = params.tls.read(expiry, |mut config| {
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        TlsConnector::from(Arc::new(config))
+    let tls = params.tls.read(expiry, |config| {
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        Handshakes {
+            both: offering(&[HTTP2, HTTP1]),
+            http1: offering(&[HTTP1]),
+        }
     })?;
     Ok((Arc::new(tls), name))
 }

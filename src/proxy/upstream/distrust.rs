@@ -16,10 +16,9 @@ pub(super) fn kind(error: &io::Error) -> FaultKind {
     }
 }
 
-/// Whether the upstream broke off TLS: in TLS 1.3 it may turn down our certificate after the request went out.
-pub(super) fn is_alert(error: &hyper::Error) -> bool {
-    let io = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    let cause = io.and_then(|it| it.get_ref()?.downcast_ref::<Error>());
+/// Whether the peer broke off TLS with an alert.
+pub(super) fn is_alert(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|it| it.downcast_ref::<Error>());
     matches!(cause, Some(Error::AlertReceived(_)))
 }
 

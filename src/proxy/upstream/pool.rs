@@ -1,80 +1,64 @@
 //! The connections to one upstream: how many, how old, and which of them a request may be trusted to.
 //!
-//! Every connection carries one request at a time (HTTP/1.1). A request leases a connection and gives it back when the
-//! answer's body has ended; a lease that is dropped earlier closes its connection, so that the upstream learns at once
-//! that nobody waits.
+//! Whether a connection speaks HTTP/1.1 ([`http1`]) or HTTP/2 ([`streams`](super::streams)) is the upstream's choice, over
+//! TLS (ALPN), as far as there is one ([`offer`](super::offer)); in cleartext it is HTTP/1.1. A request leases a connection
+//! or a stream of one. `connections.max` counts connections, however many streams they have.
 //!
-//! A connection that the upstream closes just when we write to it loses the request without a trace of whether it was
-//! read. Requests that may not be sent twice are therefore only given connections that have been quiet for
-//! [`SETTLE`] and that the kernel knows no end of; all others take the most recently used one.
+//! A connection that speaks HTTP/1.1 carries one request at a time, and is given back when the answer's body has ended; a
+//! lease that is dropped earlier closes it, so that the upstream learns at once that nobody waits. One that the upstream
+//! closes just when we write to it loses the request without a trace of whether it was read. Requests that may not be sent
+//! twice are therefore only given connections that have been quiet for [`SETTLE`] and that the kernel knows no end of; all
+//! others take the most recently used one. On HTTP/2 a request that was not looked at is said to be so, and any connection
+//! will do.
+//!
+//! While it is not known that the upstream speaks HTTP/1.1 only, one connection is made at a time, since the others may
+//! turn out to need none of their own; nobody waits for somebody else's for longer than [`SHARE_WAIT`].
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use prometheus::IntGauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use super::connect::Connector;
-use super::mark::Mark;
-use super::wire::{Ledger, Wire};
+use super::http1;
+use super::http2;
+use super::lease::{Lease, Whole};
+use super::offer::{Offer, Required};
+use super::streams::{Stream, Streams};
+use super::wire::Held;
 use super::{ConnectionParams, HeaderCase, Trust};
 use crate::clock;
-use crate::proxy::body::RequestBody;
-use crate::retry::classify::{Fault, FaultKind, Sent};
-use crate::tcp::SharedTcp;
+use crate::retry::classify::{Fault, FaultKind};
 
 /// The connections to one upstream.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     connector: Connector,
     params: ConnectionParams,
     header_case: HeaderCase,
     slots: Arc<Semaphore>,
     idle: Mutex<VecDeque<Idle>>,
-    tasks: TaskTracker,
+    streams: Streams,
+    required: Required,
+    /// Whether a connection that is being made may turn out to carry other requests, too.
+    may_share: AtomicBool,
+    /// Held by whoever makes a connection that others may share.
+    making: Semaphore,
+    pub(super) tasks: TaskTracker,
     open: IntGauge,
 }
 
-/// A connection that carries one request, until it is given back or dropped.
-pub(super) struct Lease {
-    connection: Connection,
-    pool: Arc<Inner>,
-    slot: OwnedSemaphorePermit,
-    /// Whether it carried another request before.
-    pub(super) reused: bool,
-}
-
-/// The place of a connection that left HTTP.
-pub struct Held {
-    _open: Open,
-    _lease: Lease,
-}
-
 struct Idle {
-    connection: Connection,
+    connection: http1::Connection,
     since: Instant,
 }
-
-struct Connection {
-    sender: SendRequest<RequestBody>,
-    tcp: SharedTcp,
-    ledger: Arc<Ledger>,
-    born: Instant,
-    _driver: Driver,
-}
-
-/// Ends the task that drives a connection when the connection is dropped.
-struct Driver(AbortHandle);
-
-/// Counts a connection as open for as long as its driver lives.
-struct Open(IntGauge);
 
 impl Pool {
     /// An empty pool. Its sweeper ends with the last clone.
@@ -85,11 +69,15 @@ impl Pool {
         open: IntGauge,
     ) -> Self {
         let inner = Arc::new(Inner {
+            may_share: AtomicBool::new(true),
             connector,
             params,
             header_case,
             slots: Arc::new(Semaphore::new(params.max)),
             idle: Mutex::new(VecDeque::new()),
+            streams: Streams::new(params),
+            required: Required::default(),
+            making: Semaphore::new(1),
             tasks: TaskTracker::new(),
             open,
         });
@@ -97,77 +85,54 @@ impl Pool {
         Self(inner)
     }
 
-    /// A connection to send one request on. Waits while `connections.max` are in use; the caller limits that wait.
-    pub(super) async fn lease(&self, trust: Trust, connect: Duration) -> Result<Lease, Fault> {
-        let slot = Arc::clone(&self.0.slots)
-            .acquire_owned()
-            .await
-            .expect("the pool never closes its semaphore");
-        if let Some(connection) = self.0.take_idle(trust) {
-            return Ok(Lease {
-                connection,
-                pool: Arc::clone(&self.0),
-                slot,
-                reused: true,
-            });
+    /// A place to send one request; one that asks for an upgrade needs HTTP/1.1. Waits while `connections.max` are in use;
+    /// the caller limits that wait.
+    pub(super) async fn lease(
+        &self,
+        trust: Trust,
+        asks_upgrade: bool,
+        connect: Duration,
+    ) -> Result<Lease, Fault> {
+        let inner = &self.0;
+        let offer = inner.offer(asks_upgrade);
+        let slot = match inner.slot(offer).await {
+            ControlFlow::Break(stream) => return Ok(Lease::Stream(stream)),
+            ControlFlow::Continue(slot) => slot,
+        };
+        if let Some(connection) = inner.take_idle(trust) {
+            return Ok(inner.whole(connection, slot, true));
         }
-        self.0.make_room();
-        let connection = self.0.open(connect).await?;
-        Ok(Lease {
-            connection,
-            pool: Arc::clone(&self.0),
-            slot,
-            reused: false,
-        })
-    }
-}
-
-impl Lease {
-    /// The next byte written on the connection is the first of this attempt.
-    pub(super) fn expect(&self, mark: Arc<Mark>) {
-        self.connection.ledger.expect(mark);
+        let _turn = match inner.turn_to_make(offer).await {
+            ControlFlow::Break(stream) => return Ok(Lease::Stream(stream)),
+            ControlFlow::Continue(turn) => turn,
+        };
+        inner.make_room();
+        inner.open(offer, slot, connect).await
     }
 
-    /// hyper's end of the connection.
-    pub(super) fn sender(&mut self) -> &mut SendRequest<RequestBody> {
-        &mut self.connection.sender
+    /// No HTTP/2 connection of now carries any more requests; those that they carry go on.
+    pub(super) fn retire_streams(&self) {
+        self.0.streams.retire_all();
     }
 
-    /// The connection leaves HTTP and keeps its place, until what is returned is dropped. Its driver ends meanwhile.
-    pub(super) fn hold(self) -> Held {
-        Held {
-            _open: Open::new(self.pool.open.clone()),
-            _lease: self,
-        }
-    }
-
-    /// The answer ended well: the connection may carry another request once the protocol agrees.
-    pub(super) fn give_back(self) {
-        let Self {
-            mut connection,
-            pool,
-            slot,
-            ..
-        } = self;
-        if connection.sender.is_ready() {
-            pool.put_idle(connection);
-        } else if !connection.sender.is_closed() {
-            let later = Arc::clone(&pool);
-            pool.tasks.spawn(async move {
-                if let Ok(Ok(())) =
-                    tokio::time::timeout(READY_WAIT, connection.sender.ready()).await
-                {
-                    later.put_idle(connection);
-                }
-                drop(slot);
-            });
-        }
+    /// The upstream requires HTTP/1.1.
+    pub(super) fn require_http1(&self) {
+        self.0.required.http1(clock::now());
+        self.retire_streams();
     }
 }
 
 impl Inner {
+    fn offer(&self, asks_upgrade: bool) -> Offer {
+        if self.connector.negotiates() {
+            self.required.offer(asks_upgrade, clock::now())
+        } else {
+            Offer::Http1
+        }
+    }
+
     /// The most recently used connection that can be trusted with the request; what cannot be used any more goes.
-    fn take_idle(&self, trust: Trust) -> Option<Connection> {
+    fn take_idle(&self, trust: Trust) -> Option<http1::Connection> {
         let now = clock::now();
         let settled = |it: &Idle| now.saturating_duration_since(it.since) >= SETTLE;
         let mut idle = self.idle();
@@ -192,7 +157,7 @@ impl Inner {
             && connection.tcp.is_quiet()
     }
 
-    fn put_idle(&self, connection: Connection) {
+    pub(super) fn put_idle(&self, connection: http1::Connection) {
         let now = clock::now();
         if now.saturating_duration_since(connection.born) < self.params.max_age {
             self.idle().push_back(Idle {
@@ -211,35 +176,75 @@ impl Inner {
         }
     }
 
-    async fn open(&self, limit: Duration) -> Result<Connection, Fault> {
-        let (tcp, transport) = self.connector.connect(limit).await?;
-        let ledger = Arc::new(Ledger::default());
-        let wire = TokioIo::new(Wire::new(transport, Arc::clone(&ledger)));
-        let (sender, connection) = http1::Builder::new()
-            .preserve_header_case(self.header_case.preserve)
-            .title_case_headers(self.header_case.title)
-            .handshake(wire)
-            .await
-            .map_err(|_| Fault {
-                kind: FaultKind::Closed,
-                sent: Sent::Nothing,
-            })?;
-        let open = Open::new(self.open.clone());
-        let driver = self.tasks.spawn(async move {
-            let _open = open;
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "upstream connection ended"
-                );
-            }
-        });
-        Ok(Connection {
-            sender,
-            tcp,
-            ledger,
-            born: clock::now(),
-            _driver: Driver(driver.abort_handle()),
+    /// The right to another connection, or a stream of one that there is, if that comes first.
+    async fn slot(&self, offer: Offer) -> ControlFlow<Stream, OwnedSemaphorePermit> {
+        let slots = Arc::clone(&self.slots);
+        let slot = async {
+            let slot = slots.acquire_owned().await;
+            slot.expect("the pool never closes its semaphore")
+        };
+        match offer {
+            Offer::Both => self.streams.or(slot).await,
+            Offer::Http1 => match Arc::clone(&self.slots).try_acquire_owned() {
+                Ok(slot) => ControlFlow::Continue(slot),
+                Err(_) => ControlFlow::Continue(self.streams.make_way(slot).await),
+            },
+        }
+    }
+
+    /// Waits until nobody makes a connection that others may share, but not for ever: see [`SHARE_WAIT`].
+    async fn turn_to_make(&self, offer: Offer) -> ControlFlow<Stream, Option<SemaphorePermit<'_>>> {
+        if offer == Offer::Http1 || !self.may_share.load(Ordering::Relaxed) {
+            return ControlFlow::Continue(None);
+        }
+        let turn = tokio::time::timeout(SHARE_WAIT, self.making.acquire());
+        let turn = self.streams.or(turn).await?;
+        match self.streams.take() {
+            Some(stream) => ControlFlow::Break(stream),
+            None => ControlFlow::Continue(turn.ok().and_then(Result::ok)),
+        }
+    }
+
+    async fn open(
+        self: &Arc<Self>,
+        offer: Offer,
+        slot: OwnedSemaphorePermit,
+        limit: Duration,
+    ) -> Result<Lease, Fault> {
+        let (by, retirements) = (clock::now() + limit, self.streams.retirements());
+        let made = self.connector.connect(offer, limit).await;
+        if offer == Offer::Http1 && matches!(made, Err(fault) if fault.kind == FaultKind::TlsAlert)
+        {
+            // So it speaks HTTP/2 only: to hold it to HTTP/1.1 would be to speak to it no more.
+            self.required.forget();
+        }
+        let (tcp, transport) = made?;
+        let is_http2 = transport.speaks_http2();
+        if offer == Offer::Both {
+            self.may_share.store(is_http2, Ordering::Relaxed);
+        }
+        if is_http2 {
+            let held = Held::new(self.open.clone(), Some(slot));
+            let freed = self.streams.freed();
+            let made = http2::Connection::open(transport, held, freed, &self.tasks, by);
+            return Ok(Lease::Stream(self.streams.add(made.await?, retirements)));
+        }
+        let held = Held::new(self.open.clone(), None);
+        let made = http1::Connection::open((tcp, transport), self.header_case, held, &self.tasks);
+        Ok(self.whole(made.await?, slot, false))
+    }
+
+    fn whole(
+        self: &Arc<Self>,
+        connection: http1::Connection,
+        slot: OwnedSemaphorePermit,
+        reused: bool,
+    ) -> Lease {
+        Lease::Whole(Whole {
+            connection,
+            pool: Arc::clone(self),
+            slot,
+            reused,
         })
     }
 
@@ -257,25 +262,7 @@ async fn sweep(pool: Weak<Inner>, params: ConnectionParams) {
         let now = clock::now();
         pool.idle()
             .retain(|candidate| pool.is_usable(candidate, now));
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Open {
-    fn new(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
+        pool.streams.sweep(now);
     }
 }
 
@@ -283,8 +270,8 @@ impl Drop for Open {
 /// that closes after its answer does so right behind it, far within this.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// How long a connection whose answer has ended may take to become ready again, say because the upload is not through.
-const READY_WAIT: Duration = Duration::from_secs(1);
+/// How long a request waits for a connection that somebody else makes before it makes its own.
+const SHARE_WAIT: Duration = Duration::from_secs(1);
 
 /// The sweeper's shortest and longest pause.
 const SWEEP_MIN: Duration = Duration::from_millis(250);

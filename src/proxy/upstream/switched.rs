@@ -4,24 +4,27 @@ use http::Response;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::pool::{Held, Lease};
+use super::lease::Whole;
 
 /// The upstream's end of a connection that leaves HTTP. It keeps its place among `connections.max`.
 pub struct Switched {
     upgrade: OnUpgrade,
-    place: Held,
+    place: Place,
 }
 
+/// The place of a connection that left HTTP.
+pub struct Place(#[expect(dead_code, reason = "held for what its end gives back")] Whole);
+
 impl Switched {
-    pub(super) fn of(response: &mut Response<Incoming>, lease: Lease) -> Self {
+    pub(super) fn of(response: &mut Response<Incoming>, whole: Whole) -> Self {
         Self {
             upgrade: hyper::upgrade::on(response),
-            place: lease.hold(),
+            place: Place(whole),
         }
     }
 
     /// The connection once it has left HTTP, and its place, which is given back with what is returned.
-    pub fn into_parts(self) -> (OnUpgrade, Held) {
+    pub fn into_parts(self) -> (OnUpgrade, Place) {
         (self.upgrade, self.place)
     }
 }

@@ -1,28 +1,47 @@
 //! The bytes of one connection to the upstream, and who handed it the first one.
 //!
 //! Whether a byte was written decides whether a failed request may be sent again, and hyper does not tell. So the stream
-//! under hyper keeps a [`Ledger`]: which attempt the next byte is the first of.
+//! under hyper keeps a [`Ledger`]: which attempts the next byte may be the first of.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_rustls::client::TlsStream;
 
+use super::distrust;
 use super::mark::Mark;
+use super::offer::HTTP2;
 use crate::tcp::SharedTcp;
 
-/// Whose first byte the next one written is.
+/// Whose first byte the next one written may be.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<Option<Arc<Mark>>>);
+pub(super) struct Ledger {
+    marks: Mutex<Vec<Arc<Mark>>>,
+    heard: AtomicBool,
+    alerted: AtomicBool,
+    conversed: Notify,
+}
 
-/// A connection's stream, plain or TLS, whose writes are entered in a [`Ledger`].
+/// A connection's stream whose writes are entered in a [`Ledger`].
 #[derive(Debug)]
-pub(super) struct Wire {
-    transport: Transport,
+pub(super) struct Wire<S> {
+    stream: S,
     ledger: Arc<Ledger>,
+    _held: Held,
+}
+
+/// What an open connection holds for as long as its socket lives: a unit of the gauge and, where it is not with the request
+/// that uses the connection, a place among `connections.max`.
+#[derive(Debug)]
+pub(super) struct Held {
+    open: IntGauge,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What carries the bytes.
@@ -35,52 +54,103 @@ pub(super) enum Transport {
 }
 
 impl Ledger {
-    /// From now on the next byte written is the first of this attempt.
+    /// From now on the next byte written may be the first of this attempt.
     pub(super) fn expect(&self, mark: Arc<Mark>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if marks.len() >= MARKS_MAX {
+            marks.retain(|mark| Arc::strong_count(mark) > 1);
+        }
+        marks.push(mark);
+    }
+
+    /// Told whenever something is written after the peer was heard: an HTTP/2 connection has then taken note of the peer's
+    /// SETTINGS, if it heard any, since it acknowledges them.
+    pub(super) fn conversed(&self) -> &Notify {
+        &self.conversed
+    }
+
+    /// Whether the peer broke off TLS with an alert: in TLS 1.3 it may turn down our certificate after the handshake.
+    pub(super) fn is_alerted(&self) -> bool {
+        self.alerted.load(Ordering::Relaxed)
     }
 
     fn enter(&self, bytes: usize) {
         if bytes == 0 {
             return;
         }
-        let mark = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mark) = mark {
+        let marks = std::mem::take(&mut *self.marks.lock().unwrap_or_else(PoisonError::into_inner));
+        for mark in marks {
             mark.first_byte();
+        }
+        if self.heard.swap(false, Ordering::Relaxed) {
+            self.conversed.notify_one();
         }
     }
 }
 
-impl Wire {
-    /// A stream whose writes are entered in `ledger`.
-    pub(super) fn new(transport: Transport, ledger: Arc<Ledger>) -> Self {
-        Self { transport, ledger }
+impl Held {
+    /// Counts a connection as open, with the slot that it occupies itself.
+    pub(super) fn new(open: IntGauge, slot: Option<OwnedSemaphorePermit>) -> Self {
+        open.inc();
+        Self { open, _slot: slot }
     }
 }
 
-impl AsyncRead for Wire {
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+impl Transport {
+    /// Whether the peer chose HTTP/2 (ALPN).
+    pub(super) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(HTTP2),
+        }
+    }
+}
+
+impl<S> Wire<S> {
+    /// A stream whose writes are entered in `ledger`.
+    pub(super) fn new(stream: S, ledger: Arc<Ledger>, held: Held) -> Self {
+        Self {
+            stream,
+            ledger,
+            _held: held,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        match &read {
+            Err(error) if distrust::is_alert(error) => {
+                self.ledger.alerted.store(true, Ordering::Relaxed);
+            }
+            Ok(()) if buf.filled().len() > before => {
+                self.ledger.heard.store(true, Ordering::Relaxed);
+            }
+            _ => {}
         }
+        Poll::Ready(read)
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-        })?;
+        let bytes = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
     }
@@ -90,32 +160,82 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-        })?;
+        let bytes = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(tcp) => tcp.is_write_vectored(),
-            Transport::Tls(tls) => tls.is_write_vectored(),
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        match &mut *self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }
+
+/// Past so many attempts that wait for a peer which takes nothing, those that nobody waits for any more are forgotten, and
+/// not counted. The others are no more than the connection has streams.
+const MARKS_MAX: usize = 1024;

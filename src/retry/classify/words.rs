@@ -87,6 +87,8 @@ pub enum FaultKind {
     Closed,
     /// The upstream refused the stream (HTTP/2 REFUSED_STREAM, or a GOAWAY below its id).
     StreamRefused,
+    /// The upstream refused the stream since it wants HTTP/1.1 (HTTP/2 HTTP_1_1_REQUIRED).
+    Http1Required,
     /// What came back is not HTTP.
     Unreadable,
     /// No head within the attempt's limit.
@@ -252,7 +254,7 @@ impl FaultKind {
             Self::Certificate(_) => "tls_certificate_error",
             Self::ConnectTimeout => "connection_timeout",
             Self::Closed => "connection_terminated",
-            Self::StreamRefused => "destination_unavailable",
+            Self::StreamRefused | Self::Http1Required => "destination_unavailable",
             Self::Unreadable => "http_protocol_error",
             Self::HeadTimeout => "http_response_timeout",
         }
@@ -276,6 +278,7 @@ impl FaultKind {
             Self::ConnectTimeout => "no connection within the limit",
             Self::Closed => "it closed the connection before it answered",
             Self::StreamRefused => "it refused the stream",
+            Self::Http1Required => "it wants to be spoken to in HTTP/1.1",
             Self::Unreadable => "what it sent is not HTTP",
             Self::HeadTimeout => "it did not answer within the limit",
         }

@@ -1,6 +1,7 @@
 //! What every end-to-end test needs: a scripted upstream, redrive before it, and a raw client.
 
 mod client;
+pub(crate) mod frames;
 mod message;
 mod process;
 mod raw;
