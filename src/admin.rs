@@ -1,30 +1,47 @@
-//! The operator's side: a second listener with liveness, readiness, metrics and the status. Read-only.
+//! The operator's side: a second listener with liveness, readiness, metrics, the status and a page to look at. Read-only.
 //!
 //! Readiness never speaks of the upstream's health: a throttled upstream is when redrive is needed most. What shows names of
-//! routes and upstreams is for loopback peers only, unless `admin.pages` opens it: a scraper and an orchestrator come from
+//! routes, upstreams and requests is for loopback only, unless `admin.pages` opens it: a scraper and an orchestrator come from
 //! elsewhere, a person looks from inside.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `connection` | one connection, and what ends it |
+//! | `guard` | who may see the pages |
+//! | `page` | the page's files and what a browser may do with them |
+//! | `history` | the last 15 minutes |
+//! | `summary` | whether redrive helps, in words |
+//! | `events` | what the page is told every second |
 
-use std::convert::Infallible;
+mod connection;
+mod events;
+mod guard;
+mod history;
+mod page;
+mod summary;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http_body_util::{Either, Full};
 use prometheus::{Encoder, Registry, TextEncoder};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::proxy::status::Status;
+use self::connection::{AnswerBody, Connection};
+use self::events::{Events, Refused};
+pub use self::guard::Pages;
+use crate::clock;
+use crate::proxy::Current;
 
 /// The admin listener's parameters (`[admin]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +50,6 @@ pub struct Params {
     pub listen: SocketAddr,
     /// Who may see the pages that show routes and upstreams.
     pub pages: Pages,
-}
-
-/// Who may see the pages that show routes and upstreams (`admin.pages`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pages {
-    /// Peers on a loopback address.
-    Loopback,
-    /// Anyone who reaches the listener.
-    Any,
 }
 
 /// Whether new work is welcome: from the moment that all listeners are bound, until a drain begins.
@@ -54,17 +62,8 @@ pub struct Admin {
     registry: Registry,
     readiness: Readiness,
     pages: Pages,
-    show: Arc<dyn Fn() -> Status + Send + Sync>,
-}
-
-impl Pages {
-    fn are_open_to(self, peer: IpAddr) -> bool {
-        match self {
-            // A listener on an IPv6 wildcard sees an IPv4 peer as a mapped address.
-            Self::Loopback => peer.to_canonical().is_loopback(),
-            Self::Any => true,
-        }
-    }
+    current: Current,
+    events: Arc<Events>,
 }
 
 impl Readiness {
@@ -79,7 +78,7 @@ impl Readiness {
 }
 
 impl Admin {
-    /// Binds the listener. `show` brings gauges up to date before they are read, and tells the status.
+    /// Binds the listener that shows the path in use.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -87,7 +86,7 @@ impl Admin {
         params: &Params,
         registry: Registry,
         readiness: Readiness,
-        show: impl Fn() -> Status + Send + Sync + 'static,
+        current: Current,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(params.listen).await?;
         Ok(Self {
@@ -95,7 +94,8 @@ impl Admin {
             registry,
             readiness,
             pages: params.pages,
-            show: Arc::new(show),
+            current,
+            events: Events::new(),
         })
     }
 
@@ -112,6 +112,9 @@ impl Admin {
         let tasks = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let admin = Arc::new(self);
+        let recorder = Arc::clone(&admin);
+        // Counting begins before anybody can ask, so that whoever does finds every route.
+        recorder.read();
         // Dropped with this future, so that no connection outlives it.
         let end = CancellationToken::new();
         let _cut_off = end.clone().drop_guard();
@@ -124,8 +127,10 @@ impl Admin {
                 match admin.listener.accept().await {
                     Ok((stream, peer)) => {
                         let admin = Arc::clone(&admin);
+                        let connection = Connection::new(peer.ip(), &tasks, &end);
                         tasks.spawn(end.clone().run_until_cancelled_owned(async move {
-                            admin.serve(stream, peer.ip()).await;
+                            let answer = |request: &_, from: &_| admin.answer(request, from);
+                            connection.serve(stream, answer).await;
                             drop(slot);
                         }));
                     }
@@ -138,26 +143,27 @@ impl Admin {
         };
         tokio::select! {
             () = work => {}
+            () = recorder.record() => {}
             () = stop.cancelled() => {}
         }
     }
 
-    async fn serve(&self, stream: TcpStream, peer: IpAddr) {
-        let service = service_fn(async |request| Ok::<_, Infallible>(self.answer(&request, peer)));
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
-        if let Err(error) = served {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "admin connection ended"
-            );
+    /// Takes a reading every second. Never returns.
+    async fn record(&self) {
+        let mut seconds = interval_at((clock::now() + READ_EVERY).into(), READ_EVERY);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            seconds.tick().await;
+            self.read();
         }
     }
 
-    fn answer<B>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
+    fn read(&self) {
+        let reading = self.current.load().read();
+        self.events.record(clock::now(), clock::wall(), reading);
+    }
+
+    fn answer<B>(&self, request: &Request<B>, connection: &Connection) -> Response<AnswerBody> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = text(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -168,7 +174,15 @@ impl Admin {
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        match request.uri().path() {
+        let path = request.uri().path();
+        let is_page = matches!(path, "/status" | "/events") || page::asset(path).is_some();
+        if is_page && !self.pages.are_open_to(connection.peer, request) {
+            return text(
+                StatusCode::FORBIDDEN,
+                "for loopback peers only, by a name of loopback: see admin.pages\n",
+            );
+        }
+        match path {
             "/livez" => text(StatusCode::OK, "live\n"),
             "/readyz" if self.readiness.is_ready() => text(StatusCode::OK, "ready\n"),
             "/readyz" => text(
@@ -176,28 +190,58 @@ impl Admin {
                 "not ready: starting or draining\n",
             ),
             "/metrics" => self.metrics(),
-            "/status" if self.pages.are_open_to(peer) => self.status(),
-            "/status" => text(
-                StatusCode::FORBIDDEN,
-                "for loopback peers only: see admin.pages\n",
-            ),
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "there are /livez, /readyz, /metrics and /status\n",
+            "/status" => self.status(),
+            "/events" => self.events(request, connection),
+            _ => page::asset(path).map_or_else(
+                || {
+                    text(
+                        StatusCode::NOT_FOUND,
+                        "there are /, /livez, /readyz, /metrics and /status\n",
+                    )
+                },
+                |asset| shown(asset.content_type, Bytes::from_static(asset.bytes)),
             ),
         }
     }
 
-    fn status(&self) -> Response<Full<Bytes>> {
-        let page = serde_json::to_vec(&(self.show)()).expect("a status holds words and numbers");
-        let mut response = Response::new(Full::new(Bytes::from(page)));
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
+    /// A stream of events; the task that tells them ends with the connection, the admin listener, or a reader too slow.
+    fn events<B>(&self, request: &Request<B>, connection: &Connection) -> Response<AnswerBody> {
+        if guard::is_from_elsewhere(request.headers()) {
+            return text(StatusCode::FORBIDDEN, "for the status page only\n");
+        }
+        let route = request.uri().query().and_then(route_of);
+        let (listener, body) = match self.events.listen(route) {
+            Ok(listening) => listening,
+            Err(Refused::Unknown) => {
+                return text(StatusCode::NOT_FOUND, "there is no such route\n");
+            }
+            Err(Refused::Full) => {
+                let mut response = text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too many pages are open: close one\n",
+                );
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from(2));
+                return response;
+            }
+        };
+        if request.method() == Method::GET {
+            connection.tell(listener);
+        }
+        let mut response = Response::new(Either::Right(body));
+        page::protect(response.headers_mut(), "text/event-stream");
         response
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
-        (self.show)();
+    fn status(&self) -> Response<AnswerBody> {
+        let status = self.current.load().show();
+        let page = serde_json::to_vec(&status).expect("a status holds words and numbers");
+        shown("application/json", Bytes::from(page))
+    }
+
+    fn metrics(&self) -> Response<AnswerBody> {
+        self.current.load().show();
         let mut page = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
             tracing::warn!(%error, "metrics cannot be written");
@@ -206,7 +250,7 @@ impl Admin {
                 "metrics cannot be written\n",
             );
         }
-        let mut response = Response::new(Full::new(Bytes::from(page)));
+        let mut response = Response::new(Either::Left(Full::new(Bytes::from(page))));
         response.headers_mut().insert(
             CONTENT_TYPE,
             HeaderValue::from_static(prometheus::TEXT_FORMAT),
@@ -215,8 +259,22 @@ impl Admin {
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+/// What a browser may show, and how.
+fn shown(content_type: &'static str, page: Bytes) -> Response<AnswerBody> {
+    let mut response = Response::new(Either::Left(Full::new(page)));
+    page::protect(response.headers_mut(), content_type);
+    response
+}
+
+/// The route that a query names.
+fn route_of(query: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find_map(|(name, value)| (name == "route").then(|| value.into_owned()))
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<AnswerBody> {
+    let text = Bytes::from_static(text.as_bytes());
+    let mut response = Response::new(Either::Left(Full::new(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(
         CONTENT_TYPE,
@@ -228,38 +286,8 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
 /// Enough for a scraper, probes and a few people; one more waits in the listener's backlog.
 const CONNECTIONS_MAX: usize = 64;
 
-/// An admin connection without a request is closed after this.
-const IDLE_MAX: Duration = Duration::from_secs(30);
-
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    use super::*;
-
-    #[test]
-    fn pages_are_for_loopback_peers_unless_they_are_for_anyone() {
-        let near = [
-            IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::from([127, 8, 0, 1]),
-            IpAddr::from(Ipv6Addr::LOCALHOST),
-            IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
-        ];
-        let far = [
-            IpAddr::from([10, 0, 0, 1]),
-            IpAddr::from(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped()),
-            IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]),
-        ];
-
-        for peer in near {
-            assert!(Pages::Loopback.are_open_to(peer), "{peer}");
-        }
-        for peer in far {
-            assert!(!Pages::Loopback.are_open_to(peer), "{peer}");
-            assert!(Pages::Any.are_open_to(peer), "{peer}");
-        }
-    }
-}
+/// How often the status page's history grows, and its listeners are told.
+const READ_EVERY: Duration = Duration::from_secs(1);

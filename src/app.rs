@@ -153,18 +153,16 @@ impl App {
             expiries,
         };
         let current = ground.build(config)?;
-        let shown = Arc::clone(&current);
-        let reloader = Reloader::new(ground, config, current, server.terms(), listen_tls)?;
         let readiness = Readiness::default();
-        let admin = Admin::bind(&config.admin, registry, readiness.clone(), move || {
-            shown.load().show()
-        })
-        .await
-        .map_err(|source| Error::Listen {
-            key: "admin.listen",
-            address: config.admin.listen,
-            source,
-        })?;
+        let shown = Arc::clone(&current);
+        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown)
+            .await
+            .map_err(|source| Error::Listen {
+                key: "admin.listen",
+                address: config.admin.listen,
+                source,
+            })?;
+        let reloader = Reloader::new(ground, config, current, server.terms(), listen_tls)?;
         Ok(Self {
             server,
             admin,

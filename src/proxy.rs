@@ -18,6 +18,9 @@ pub mod metrics;
 pub mod names;
 pub mod notice;
 pub mod peek;
+pub mod pulse;
+pub mod reading;
+pub mod recent;
 pub mod replay;
 pub mod respond;
 pub mod route;
@@ -107,6 +110,7 @@ impl Proxy {
             self.told,
             in_flight,
             method.clone(),
+            request.uri().clone(),
         );
         let (mut response, permit) = match self.walk(request, client, &mut account).await {
             Ok((response, permit)) => {
@@ -166,6 +170,7 @@ impl Proxy {
     pub fn count_unreadable(&self) {
         let outcome = RequestOutcome::Rejected;
         self.default.metrics.requests(outcome).inc();
+        self.default.pulse.arrive();
         if self.told != Told::None {
             tracing::info!(
                 route = self.default.name,
@@ -184,22 +189,27 @@ impl Proxy {
         let futile = self.shared.cells().futile_count(crate::clock::now());
         gauges.futile_cells.set(amount(futile));
         gauges.replay_bytes.set(amount(self.shared.memory.used()));
-        let windows = self.doors.iter().map(|door| {
-            let (route, seen) = door.show();
-            status::Window::new(route, &seen)
-        });
-        let budgets = self
-            .buckets
-            .iter()
-            .map(|bucket| status::Budget::new(bucket));
         let routes = self.lanes.iter().map(|lane| status::Route::new(lane));
         Status::new(
             self.shared.bypass,
             gauges,
-            windows.collect(),
-            budgets.collect(),
+            self.windows(),
+            self.budgets(),
             routes.collect(),
         )
+    }
+
+    fn windows(&self) -> Vec<status::Window> {
+        let doors = self.doors.iter().map(|door| {
+            let (route, seen) = door.show();
+            status::Window::new(route, &seen)
+        });
+        doors.collect()
+    }
+
+    fn budgets(&self) -> Vec<status::Budget> {
+        let buckets = self.buckets.iter();
+        buckets.map(|bucket| status::Budget::new(bucket)).collect()
     }
 
     /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes. Says the

@@ -82,9 +82,10 @@ impl<W: Write> Screen<W> {
 /// Where clients and operators can reach the stage while it runs.
 pub(super) fn addresses(stage: &Stage) -> String {
     format!(
-        "redrive for clients    http://{}\n\
-         redrive's metrics      http://{}/metrics\n\
-         gateway without it     http://{}",
+        "status page            http://{1}/\n\
+         redrive for clients    http://{0}\n\
+         redrive's metrics      http://{1}/metrics\n\
+         gateway without it     http://{2}",
         stage.client_addr(),
         stage.admin_addr(),
         stage.direct_addr()

@@ -8,11 +8,12 @@
 //! holds the method alone: no path, no query, no header.
 
 mod history;
+mod shown;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use prometheus::IntGauge;
 
 use self::history::History;
@@ -41,6 +42,9 @@ pub struct Account {
     told: Told,
     in_flight: IntGauge,
     method: Method,
+    /// Its target, for the beginning of its path.
+    uri: Uri,
+    is_routed: bool,
     /// When the request came.
     pub arrival: Instant,
     /// How long it waited so far.
@@ -48,6 +52,7 @@ pub struct Account {
     /// How much of it was waited before the attempts so far.
     waited_told: Duration,
     history: History,
+    looked_throttled: bool,
     last: Option<Classified>,
     /// The most that any attempt may have done.
     ran: Option<Ran>,
@@ -63,17 +68,26 @@ pub struct Account {
 
 impl Account {
     /// Opens the account of a request that is not routed yet: it is the default route's until then.
-    pub fn open(lane: Arc<Lane>, told: Told, in_flight: IntGauge, method: Method) -> Self {
+    pub fn open(
+        lane: Arc<Lane>,
+        told: Told,
+        in_flight: IntGauge,
+        method: Method,
+        uri: Uri,
+    ) -> Self {
         in_flight.inc();
         Self {
             lane,
             told,
             in_flight,
             method,
+            uri,
+            is_routed: false,
             arrival: clock::now(),
             waited: Duration::ZERO,
             waited_told: Duration::ZERO,
             history: History::default(),
+            looked_throttled: false,
             last: None,
             ran: None,
             reason: None,
@@ -86,6 +100,8 @@ impl Account {
 
     /// The request goes this way.
     pub fn route(&mut self, lane: Arc<Lane>) {
+        lane.pulse.arrive();
+        self.is_routed = true;
         self.lane = lane;
     }
 
@@ -101,6 +117,7 @@ impl Account {
         self.history.add(outcome, waited, took, answer);
         self.last = Some(*outcome);
         self.ran = self.ran.max(Some(outcome.ran));
+        self.looked_throttled |= outcome.class.is_throttle_like();
     }
 
     /// A retry would have been due, but for this.
@@ -218,15 +235,15 @@ impl Account {
         match self.told {
             Told::All => true,
             Told::None => false,
-            Told::Retried => {
-                // Whatever redrive answers itself is an error that the upstream's own log does not have.
-                let is_ours = self.error.is_some();
-                self.history.made() > 1
-                    || !self.waited.is_zero()
-                    || self.reason.is_some()
-                    || is_ours
-            }
+            Told::Retried => self.has_story(),
         }
+    }
+
+    /// Whether it was retried, delayed, given up, refused, or answered by redrive itself.
+    fn has_story(&self) -> bool {
+        // Whatever redrive answers itself is an error that the upstream's own log does not have.
+        let is_ours = self.error.is_some();
+        self.history.made() > 1 || !self.waited.is_zero() || self.reason.is_some() || is_ours
     }
 }
 
@@ -248,6 +265,7 @@ impl Drop for Account {
         if self.is_told() {
             self.tell(outcome, took);
         }
+        self.show(outcome, took);
     }
 }
 

@@ -13,7 +13,6 @@ use super::account::Told;
 use super::admit::Door;
 use super::lane::{Bucket, Lane};
 use super::lasting::{Lasting, Learned, Owner};
-use super::metrics::RouteMetrics;
 use super::names::Names;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
@@ -180,6 +179,7 @@ fn lane(
         }
     });
     let past = learned.past(route);
+    let counted = learned.counted(&lasting.families, &route.name);
     let pool = pools.iter().find(|pool| pool.target == route.upstream);
     Lane {
         index: past.index,
@@ -190,8 +190,10 @@ fn lane(
         upstream: Arc::clone(&pool.expect("every target has its pool").upstream),
         bucket,
         door,
-        metrics: RouteMetrics::new(&lasting.families, &route.name),
+        metrics: Arc::clone(&counted.metrics),
         notices: Arc::clone(&past.notices),
+        pulse: Arc::clone(&counted.pulse),
+        recent: Arc::clone(&lasting.recent),
     }
 }
 

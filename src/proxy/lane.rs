@@ -7,6 +7,8 @@ use super::admit::Door;
 use super::deadline;
 use super::metrics::{BudgetGauges, RouteMetrics};
 use super::notice::Notices;
+use super::pulse::Pulse;
+use super::recent::Recent;
 use super::upstream::{self, Upstream};
 use crate::clock;
 use crate::retry::Policy;
@@ -32,9 +34,13 @@ pub struct Lane {
     /// The door that its attempts go through.
     pub door: Arc<Door>,
     /// Its counters.
-    pub metrics: RouteMetrics,
+    pub metrics: Arc<RouteMetrics>,
     /// What is told of it once a minute.
     pub notices: Arc<Notices>,
+    /// What the status page counts of it.
+    pub pulse: Arc<Pulse>,
+    /// Where its requests are explained; all routes share one.
+    pub recent: Arc<Recent>,
 }
 
 /// A retry budget that several tasks spend from. After a reload another one stands for the same budget, with the costs of the

@@ -13,6 +13,8 @@ use super::admit::{Crowd, Door};
 use super::lane::Bucket;
 use super::metrics::{BudgetFamilies, Families, PaceFamilies, RouteMetrics};
 use super::notice::Notices;
+use super::pulse::Pulse;
+use super::recent::Recent;
 use super::route;
 use super::upstream;
 
@@ -23,6 +25,8 @@ pub(super) struct Lasting {
     pub(super) paces: PaceFamilies,
     /// How many wait in the process.
     pub(super) crowd: Arc<Crowd>,
+    /// The latest requests with something to explain.
+    pub(super) recent: Arc<Recent>,
     learned: Mutex<Learned>,
 }
 
@@ -32,8 +36,8 @@ pub(super) struct Learned {
     pub(super) buckets: Shelf<Bucket>,
     pub(super) doors: Shelf<Door>,
     pub(super) pasts: Shelf<Past>,
-    /// Routes that have series, the longest gone first.
-    names: Vec<String>,
+    /// What is counted of every route, the longest gone first.
+    counted: Vec<Counted>,
     /// How many routes there ever were.
     routes: usize,
 }
@@ -46,6 +50,14 @@ pub(super) struct Past {
     pub(super) name: String,
     /// What is told of it once a minute.
     pub(super) notices: Arc<Notices>,
+}
+
+/// What is counted under one route's name, wherever the route leads: a sum must not fall.
+pub(super) struct Counted {
+    pub(super) name: String,
+    pub(super) metrics: Arc<RouteMetrics>,
+    /// What the status page counts beyond that.
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// Whose something is: an upstream's, or that of one route to it.
@@ -76,6 +88,7 @@ impl Lasting {
             paces: PaceFamilies::register(registry)?,
             families,
             crowd,
+            recent: Arc::default(),
             learned: Mutex::default(),
         })
     }
@@ -114,6 +127,25 @@ impl Learned {
         })
     }
 
+    /// What is counted of this route, at 0 if it is new.
+    pub(super) fn counted(&mut self, families: &Families, name: &str) -> &Counted {
+        let found = self.counted.iter().position(|it| it.name == name);
+        let at = found.unwrap_or_else(|| {
+            self.counted.push(Counted {
+                name: name.to_owned(),
+                metrics: Arc::new(RouteMetrics::new(families, name)),
+                pulse: Arc::default(),
+            });
+            self.counted.len() - 1
+        });
+        &self.counted[at]
+    }
+
+    /// What is counted of every route that is or was.
+    pub(super) fn all_counted(&self) -> impl Iterator<Item = &Counted> {
+        self.counted.iter()
+    }
+
     /// The path is built, from routes of these names: what has been gone for the longest is forgotten, and its series with it.
     pub(super) fn end<'a>(
         &mut self,
@@ -123,13 +155,15 @@ impl Learned {
         self.buckets.forget_the_oldest();
         self.doors.forget_the_oldest();
         self.pasts.forget_the_oldest();
-        self.names
-            .retain(|name| !used.clone().any(|used| used == name));
-        let surplus = self.names.len().saturating_sub(GONE_MAX);
-        for name in self.names.drain(..surplus) {
-            RouteMetrics::forget(families, &name);
+        let all = std::mem::take(&mut self.counted).into_iter();
+        let (in_use, mut gone): (Vec<_>, Vec<_>) =
+            all.partition(|it| used.clone().any(|name| name == it.name));
+        let surplus = gone.len().saturating_sub(GONE_MAX);
+        for forgotten in gone.drain(..surplus) {
+            RouteMetrics::forget(families, &forgotten.name);
         }
-        self.names.extend(used.map(str::to_owned));
+        self.counted = gone;
+        self.counted.extend(in_use);
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Route {
     pub name: String,
     /// Scheme, host and port of its upstream.
     pub upstream: String,
+    /// Whether its retries are decided and not made.
+    pub dry_run: bool,
     /// Requests by outcome.
     pub requests: Counts,
     /// Attempts by class.
@@ -178,6 +180,7 @@ impl Route {
         Self {
             name: lane.name.clone(),
             upstream: format!("{}://{}", target.scheme, target.authority),
+            dry_run: lane.policy.dry_run,
             requests: Counts::of(
                 RequestOutcome::ALL
                     .into_iter()

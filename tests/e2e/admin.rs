@@ -49,17 +49,25 @@ async fn the_metrics_page_says_its_format_and_has_every_series_from_the_start() 
 async fn there_is_nothing_else_and_nothing_to_change() {
     let sidecar = Sidecar::before(Reserved::new().addr, "").await;
 
-    for path in ["/nothing", "/metrics/", "//livez", "/livez%20"] {
+    for path in [
+        "/nothing",
+        "/metrics/",
+        "//livez",
+        "/livez%20",
+        "/assets/",
+        "/assets/../page.rs",
+    ] {
         assert_eq!(Client::get(sidecar.admin, path).await.status, 404, "{path}");
     }
-    for path in ["/livez", "/readyz", "/metrics", "/status"] {
+    for path in ["/", "/livez", "/readyz", "/metrics", "/status", "/events"] {
         let answer = Client::post(sidecar.admin, path, b"").await;
         assert_eq!(
             (answer.status, answer.header("allow")),
             (405, Some("GET, HEAD")),
             "{path}"
         );
-        let answer = Client::request(sidecar.admin, "HEAD", path, &[], b"").await;
+        let host = [("Host", "127.0.0.1")];
+        let answer = Client::request(sidecar.admin, "HEAD", path, &host, b"").await;
         assert_eq!(answer.status, 200, "{path}");
     }
 }
@@ -77,7 +85,8 @@ async fn a_question_of_the_operator_is_no_request() {
 }
 
 async fn status(sidecar: &Sidecar) -> Value {
-    let answer = Client::get(sidecar.admin, "/status").await;
+    let host = [("Host", "localhost")];
+    let answer = Client::request(sidecar.admin, "GET", "/status", &host, b"").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     serde_json::from_slice(&answer.body).unwrap()

@@ -28,6 +28,7 @@ mod headers;
 mod hints;
 mod metrics;
 mod pacing;
+mod page;
 mod policy;
 mod reasons;
 mod reload;

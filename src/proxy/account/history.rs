@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
+use crate::proxy::recent::{STEPS_MAX, Step};
 use crate::retry::classify::{Classified, Ran};
 
 /// What came of each attempt. `{}` is for people, `{:#}` is JSON.
@@ -28,6 +29,9 @@ struct Attempt {
     /// What AWS calls the attempt; absent where the answer does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// What made it this class, in words; for the status page.
+    #[serde(skip)]
+    because: &'static str,
 }
 
 impl History {
@@ -49,7 +53,20 @@ impl History {
             waited_seconds: waited.as_secs_f64(),
             duration_seconds: took.as_secs_f64(),
             request_id: answer.and_then(|(_, headers)| request_id(headers)),
+            because: outcome.because,
         });
+    }
+
+    /// The last attempts that are told, as the status page shows them.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let from = self.attempts.len().saturating_sub(STEPS_MAX);
+        let steps = self.attempts[from..].iter().map(|attempt| Step {
+            class: attempt.class,
+            status: attempt.status,
+            waited: attempt.waited_seconds,
+            because: attempt.because,
+        });
+        steps.collect()
     }
 
     /// How many attempts were made, told or not.
@@ -184,6 +201,9 @@ mod tests {
         assert_eq!(history.made(), 1001);
         assert_eq!(told.as_array().unwrap().len(), ATTEMPTS_TOLD_MAX);
         assert_eq!(told[ATTEMPTS_TOLD_MAX - 1]["class"], "ok");
+        let steps = history.steps();
+        assert_eq!(steps.len(), STEPS_MAX);
+        assert_eq!(steps[STEPS_MAX - 1].class, "ok");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Client {
         client.answer_to(method).await
     }
 
-    /// Sends a whole request; its body is sized.
+    /// Sends a whole request; its body is sized. `Host` is there unless the headers hold one.
     pub(crate) async fn send(
         &mut self,
         method: &str,
@@ -65,7 +65,13 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: sidecar.test\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+        {
+            head.push_str("Host: sidecar.test\r\n");
+        }
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
