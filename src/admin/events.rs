@@ -58,7 +58,7 @@ pub(super) struct Listener {
 struct Event<'a> {
     /// Whether what was known is void.
     reset: bool,
-    /// See [`row`].
+    /// See [`row()`].
     rows: Vec<[Option<f64>; COLUMNS]>,
     version: &'static str,
     /// What is looked at; null for all routes.

@@ -43,5 +43,5 @@ fn two_digits(seconds: f64) -> f64 {
     text.parse().expect("a number that was just written")
 }
 
-/// See [`row`].
+/// See [`row()`].
 pub(super) const COLUMNS: usize = 12;
