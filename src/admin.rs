@@ -47,7 +47,7 @@ use self::events::{Events, Refused};
 pub use self::guard::Pages;
 pub use self::settings::{Setting, Settings};
 use crate::clock;
-use crate::proxy::Proxy;
+use crate::proxy::Current;
 
 /// The admin listener's parameters (`[admin]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Admin {
     registry: Registry,
     readiness: Readiness,
     pages: Pages,
-    proxy: Arc<Proxy>,
+    current: Current,
     settings: Settings,
     events: Arc<Events>,
 }
@@ -85,7 +85,7 @@ impl Readiness {
 }
 
 impl Admin {
-    /// Binds the listener that shows this proxy and these settings.
+    /// Binds the listener that shows the path in use and these settings.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -93,7 +93,7 @@ impl Admin {
         params: &Params,
         registry: Registry,
         readiness: Readiness,
-        proxy: Arc<Proxy>,
+        current: Current,
         settings: Settings,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(params.listen).await?;
@@ -102,7 +102,7 @@ impl Admin {
             registry,
             readiness,
             pages: params.pages,
-            proxy,
+            current,
             settings,
             events: Events::new(),
         })
@@ -168,8 +168,8 @@ impl Admin {
     }
 
     fn read(&self) {
-        self.events
-            .record(clock::now(), clock::wall(), self.proxy.read());
+        let reading = self.current.load().read();
+        self.events.record(clock::now(), clock::wall(), reading);
     }
 
     fn answer<B>(&self, request: &Request<B>, connection: &Connection) -> Response<AnswerBody> {
@@ -246,13 +246,13 @@ impl Admin {
     }
 
     fn status(&self) -> Response<AnswerBody> {
-        let status = self.proxy.show();
+        let status = self.current.load().show();
         let page = serde_json::to_vec(&status).expect("a status holds words and numbers");
         shown("application/json", Bytes::from(page))
     }
 
     fn metrics(&self) -> Response<AnswerBody> {
-        self.proxy.show();
+        self.current.load().show();
         let mut page = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
             tracing::warn!(%error, "metrics cannot be written");

@@ -15,6 +15,8 @@ pub struct Effective {
     pub value: String,
     /// `default`, a file's line, a variable or a flag.
     pub origin: String,
+    /// Whether a change of it is in use after a restart only.
+    pub needs_restart: bool,
 }
 
 /// Every key that holds a value, in the order of the documentation; then what routes and rules set themselves.
@@ -51,7 +53,9 @@ pub(super) fn settings(layers: &Layers) -> Vec<Setting> {
 /// No key of this version takes a secret itself: each names the file that holds it, and a URL takes no password. One that will take
 /// a secret is covered by its name, so that nobody has to think of it.
 fn covered(line: Effective) -> Setting {
-    let Effective { key, value, origin } = line;
+    let Effective {
+        key, value, origin, ..
+    } = line;
     let name = key.rsplit('.').next().unwrap_or(&key);
     Setting {
         value: if SECRET_NAMES.contains(&name) {
@@ -78,6 +82,7 @@ fn line(view: View<'_>, key: &Key, prefix: &str) -> Option<Effective> {
         key: format!("{prefix}{}", key.path),
         value: slot.value.as_ref()?.to_string(),
         origin: slot.origin.to_string(),
+        needs_restart: key.needs_restart,
     })
 }
 
@@ -87,6 +92,7 @@ fn in_flight(top: View<'_>, key: &Key) -> Option<Effective> {
         key: key.path.to_owned(),
         value: top.get("connections.max")?.to_string(),
         origin: "default (connections.max)".to_owned(),
+        needs_restart: key.needs_restart,
     })
 }
 
@@ -115,6 +121,7 @@ mod tests {
                 key: key.to_owned(),
                 value: "\"hunter2\"".to_owned(),
                 origin: "env X".to_owned(),
+                needs_restart: false,
             };
             covered(line).value
         };

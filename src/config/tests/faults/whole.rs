@@ -244,7 +244,7 @@ fn all_faults_of_all_sources_are_told_at_once_and_in_order() {
     let file =
         "upstream = \"ftp://x\"\nlisten = 1\n[retry]\nproof = \"x\"\n[budget]\ncapacity = 2\n";
     let env = [("REDRIVE_LOG__FORMAT", "xml"), ("REDRIVE_NONSENSE", "1")];
-    let flags = crate::config::Flags {
+    let flags = Flags {
         admin: Some("here".to_owned()),
         ..with_file()
     };
