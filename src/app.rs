@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::drain::Drainer;
 use self::reload::Ground;
 use self::stack::stack;
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, Readiness, Settings};
 use crate::clock;
 use crate::config::Config;
 use crate::proxy::shared::Drain;
@@ -151,11 +151,13 @@ impl App {
                 .map_or_else(|_| listen.port(), |bound| bound.port()),
             drain,
             expiries,
+            settings: Settings::new(config.settings.clone()),
         };
         let current = ground.build(config)?;
         let readiness = Readiness::default();
         let shown = Arc::clone(&current);
-        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown)
+        let settings = ground.settings.clone();
+        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown, settings)
             .await
             .map_err(|source| Error::Listen {
                 key: "admin.listen",

@@ -60,6 +60,8 @@ pub struct Config {
     pub grace: Duration,
     /// Logs.
     pub log: telemetry::Params,
+    /// What the operator is shown of all this; no secrets.
+    pub settings: Vec<admin::Setting>,
 }
 
 /// Where a configuration comes from.

@@ -5,7 +5,7 @@
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
 //! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
 //! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
-//! `server/http2.rs` holds what one connection of HTTP/2 may do.
+//! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/upload.rs` keeps a part of a body from looking whole.
 //!
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
 //! that was agreed on is the only one that is spoken.
@@ -23,6 +23,7 @@ mod http2;
 mod refusal;
 mod secure;
 mod terms;
+mod upload;
 mod watch;
 
 use std::convert::Infallible;
@@ -35,7 +36,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use prometheus::{IntCounter, IntGauge, Registry};
@@ -51,6 +51,7 @@ use crate::tls::{Reloading, ServerParams};
 
 pub use self::ending::Ending;
 pub use self::terms::Terms;
+pub use self::upload::{Broken, Upload};
 
 /// What clients may do (`listen`, `[client]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +139,7 @@ impl Server {
         ending: Ending,
     ) where
         M: Fn(IpAddr) -> S,
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<Upload>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + 'static,

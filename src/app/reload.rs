@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use prometheus::{IntGauge, Registry};
 
 use super::Error;
+use crate::admin::Settings;
 use crate::clock;
 use crate::config::{self, Config, Loaded};
 use crate::proxy::shared::Drain;
@@ -43,6 +44,8 @@ pub(super) struct Ground {
     pub(super) own_port: u16,
     pub(super) drain: Drain,
     pub(super) expiries: Expiries,
+    /// Where the operator is shown what is in use.
+    pub(super) settings: Settings,
 }
 
 struct Gauges {
@@ -239,6 +242,7 @@ impl Inner {
             );
         }
         let routes = config.proxy.routes.len();
+        self.ground.settings.replace(config.settings.clone());
         self.running.store(Arc::new(config));
         // Shown before it is told: whoever reads the log may look at once.
         self.gauges.succeeded();

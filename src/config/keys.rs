@@ -202,7 +202,7 @@ const KEYS: &[Key] = &[
     key("bypass", Kind::Bool, Some(d::BYPASS), "Kill switch: pass everything straight through, still counted."),
 
     key("admin.listen", Kind::Address, Some(d::ADMIN_LISTEN), "Where health, readiness and metrics are served.").needs_restart(),
-    key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show routes, upstreams and requests (/, /status): loopback peers, or anyone.").needs_restart(),
+    key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show routes, upstreams and requests (/, /status, /config): loopback peers, or anyone.").needs_restart(),
 
     key("deadline.total", TIME, Some(d::DEADLINE_TOTAL), "Nothing waits or starts after it; an attempt in flight keeps its own limit.").in_routes(),
     key("deadline.attempt", TIME, Some(d::DEADLINE_ATTEMPT), "Limit of one attempt, to the answer's head.").in_routes(),

@@ -4,6 +4,7 @@
 
 use super::Config;
 use super::keys::Scope;
+use crate::admin::Setting;
 
 impl Config {
     /// This configuration for a process that runs by another one: with the other one's values where a change needs a restart,
@@ -24,8 +25,26 @@ impl Config {
         self.server.tls.clone_from(&running.server.tls);
         self.admin = running.admin.clone();
         self.log.format = running.log.format;
+        self.settings = beside(self.settings, &running.settings);
         (self, put_off)
     }
+}
+
+/// The settings of a configuration beside another one's that runs, in the order of the documentation.
+fn beside(settings: Vec<Setting>, running: &[Setting]) -> Vec<Setting> {
+    let needs_restart = |setting: &Setting| {
+        let key = Scope::Top.key(&setting.key);
+        key.is_some_and(|key| key.needs_restart)
+    };
+    let kept = running.iter().filter(|it| needs_restart(it)).cloned();
+    let followed = settings.into_iter().filter(|it| !needs_restart(it));
+    let mut shown: Vec<Setting> = kept.chain(followed).collect();
+    // What is no key of the top, such as a route's, stays behind those that are, as it came.
+    shown.sort_by_key(|it| {
+        let place = Scope::Top.keys().position(|key| key.path == it.key);
+        place.unwrap_or(usize::MAX)
+    });
+    shown
 }
 
 /// What needs a restart, as `check` names it: keys, and the table of those of `[tls.listen]`, which belong together.

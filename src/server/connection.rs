@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
@@ -22,7 +21,7 @@ use super::ending::Why;
 use super::secure::{self, Agreed};
 use super::terms::Manner;
 use super::watch::{Counted, Watched};
-use super::{BoxError, Ending, Tls, head_bytes_max};
+use super::{BoxError, Ending, Tls, Upload, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
@@ -56,7 +55,7 @@ impl Connection {
     /// Carries requests to the service until the connection ends, is closed for its idleness, or the server stops.
     pub(super) async fn serve<S, B>(self, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<Upload>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + 'static,

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
@@ -19,6 +20,7 @@ use super::connection::Place;
 use super::framing::Framing;
 use super::refusal;
 use super::secure::Agreed;
+use super::upload::Upload;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
 pub(super) struct Watched<IO> {
@@ -37,7 +39,7 @@ pub(super) struct Watched<IO> {
     _place: Place,
 }
 
-/// A service whose requests are counted until their answers end.
+/// A service whose requests are counted until their answers end, and get their bodies as uploads.
 #[derive(Clone)]
 pub(super) struct Counted<S> {
     service: S,
@@ -108,9 +110,9 @@ impl<S> Counted<S> {
     }
 }
 
-impl<S, A, B> Service<Request<A>> for Counted<S>
+impl<S, B> Service<Request<Incoming>> for Counted<S>
 where
-    S: Service<Request<A>, Response = Response<B>>,
+    S: Service<Request<Upload>, Response = Response<B>>,
     S::Future: Send + 'static,
     B: Send + 'static,
 {
@@ -122,10 +124,10 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let is_http2 = request.version() == Version::HTTP_2;
         let mut flight = self.activity.request_came(request.version());
-        let answered = self.service.call(request);
+        let answered = self.service.call(Upload::of(request));
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
             let answer = answered.await?;

@@ -325,6 +325,44 @@ async fn an_upload_that_its_client_breaks_off_does_not_look_whole() {
 }
 
 #[tokio::test]
+async fn nor_does_one_whose_stream_the_client_resets_and_calls_that_no_error() {
+    let (hear, mut heard) = mpsc::unbounded_channel();
+    let origin = Origin::new(100, move |mut call| {
+        let hear = hear.clone();
+        async move {
+            let body = call.request.body_mut();
+            let mut last = Some(true);
+            while last == Some(true) {
+                last = body.data().await.map(|data| data.is_ok());
+                hear.send(last).unwrap();
+            }
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+    let mut client = Peer::connect(sidecar.addr).await;
+    let post = b"\x83\x86\x84\x41\x01a"; // POST, http, /, and an authority
+    let head = Frame::new(frames::HEADERS, frames::END_HEADERS, 1, *post).bytes();
+    let data = |text: &[u8]| Frame::new(frames::DATA, 0, 1, text).bytes();
+    let settings = Frame::settings(&[]).bytes();
+    let first = data(b"half");
+    client
+        .write([frames::PREFACE, &settings, &head, &first].concat())
+        .await;
+    assert_eq!(in_time("data", heard.recv()).await, Some(Some(true)));
+
+    let reset = Frame::reset(1, Reason::NO_ERROR.into()).bytes();
+    client.write([data(b"more"), reset].concat()).await;
+
+    let mut last = Some(Some(true));
+    while last == Some(Some(true)) {
+        last = in_time("its end", heard.recv()).await;
+    }
+    assert_eq!(last, Some(Some(false)));
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
 async fn an_answer_whose_stream_ends_in_its_middle_does_not_look_whole() {
     for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
         let door = Door::new(&[b"h2"]).await;

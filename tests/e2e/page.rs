@@ -121,12 +121,12 @@ async fn whoever_calls_loopback_by_a_strangers_name_sees_nothing() {
     let near = Sidecar::before(Reserved::new().addr, "").await;
     let open = Sidecar::before(Reserved::new().addr, "admin.pages = \"any\"").await;
 
-    for path in ["/", "/status", "/events", "/assets/page.js"] {
+    for path in ["/", "/status", "/config", "/events", "/assets/page.js"] {
         let answer = ask_by(&near, "evil.example", path).await;
         assert_eq!(answer.status, 403, "{path}");
         assert!(answer.text().contains("admin.pages"), "{path}");
     }
-    for path in ["/", "/status", "/assets/page.js"] {
+    for path in ["/", "/status", "/config", "/assets/page.js"] {
         assert_eq!(ask_by(&near, "[::1]:7481", path).await.status, 200);
         assert_eq!(ask_by(&open, "evil.example", path).await.status, 200);
     }

@@ -345,3 +345,29 @@ async fn nothing_is_reloaded_once_a_drain_has_begun() {
     );
     sidecar.ended().await;
 }
+
+/// What the operator is shown of a key.
+async fn shown(sidecar: &Sidecar, key: &str) -> String {
+    let host = [("Host", "localhost")];
+    let answer = Client::request(sidecar.admin, "GET", "/config", &host, b"").await;
+    let settings: Vec<serde_json::Value> = serde_json::from_slice(&answer.body).unwrap();
+    let setting = settings.iter().find(|it| it["key"] == key);
+    setting.unwrap()["value"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_configuration_that_is_shown_is_the_one_in_use() {
+    let upstream = Upstream::answering([ok()]).await;
+    let sidecar = Sidecar::before(upstream.addr, "retry.max_attempts.other = 4").await;
+    assert_eq!(shown(&sidecar, "retry.max_attempts.other").await, "4");
+
+    let faulty = to(&upstream, "retry.max_attempts.other = 0");
+    assert!(sidecar.reload(&faulty).await.is_err());
+    assert_eq!(shown(&sidecar, "retry.max_attempts.other").await, "4");
+
+    // The second key is used after a restart only.
+    let new = "retry.max_attempts.other = 5\nlog.format = \"text\"";
+    sidecar.reload(&to(&upstream, new)).await.unwrap();
+    assert_eq!(shown(&sidecar, "retry.max_attempts.other").await, "5");
+    assert_eq!(shown(&sidecar, "log.format").await, "\"json\"");
+}
