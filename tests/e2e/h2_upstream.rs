@@ -28,17 +28,22 @@ async fn all_get(sidecar: &Sidecar, count: usize) -> Vec<u16> {
     in_time("all answers", clients.join_all()).await
 }
 
-#[tokio::test]
-async fn requests_at_the_same_time_share_one_connection() {
-    let all_there = Arc::new(Barrier::new(20));
-    let origin = Origin::new(100, move |mut call| {
+/// An origin that takes so many streams a connection, and answers only when so many requests are there.
+async fn answering_together(streams: u32, requests: usize) -> Origin {
+    let all_there = Arc::new(Barrier::new(requests));
+    Origin::new(streams, move |mut call| {
         let all_there = Arc::clone(&all_there);
         async move {
             all_there.wait().await;
             call.answer(200, &[], Vec::new());
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_share_one_connection() {
+    let origin = answering_together(100, 20).await;
     let sidecar = origin.door.sidecar("").await;
 
     let statuses = all_get(&sidecar, 20).await;
@@ -51,15 +56,7 @@ async fn requests_at_the_same_time_share_one_connection() {
 
 #[tokio::test]
 async fn streams_that_run_out_are_followed_by_another_connection() {
-    let all_there = Arc::new(Barrier::new(6));
-    let origin = Origin::new(2, move |mut call| {
-        let all_there = Arc::clone(&all_there);
-        async move {
-            all_there.wait().await;
-            call.answer(200, &[], Vec::new());
-        }
-    })
-    .await;
+    let origin = answering_together(2, 6).await;
     let sidecar = origin.door.sidecar("").await;
 
     let statuses = all_get(&sidecar, 6).await;
