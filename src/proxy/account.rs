@@ -21,6 +21,7 @@ use super::error::Error;
 use super::headers::{REDRIVE_ATTEMPTS, REDRIVE_RAN, REDRIVE_REASON, REDRIVE_WAITED};
 use super::lane::Lane;
 use super::metrics::RequestOutcome;
+use super::recent::shown_method;
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified, Ran};
@@ -211,10 +212,9 @@ impl Account {
 
     fn tell(&self, outcome: RequestOutcome, took: Duration) {
         let (error, detail) = self.error.as_ref().map(|(word, text)| (word, text)).unzip();
-        let method = self.method.as_str();
         tracing::info!(
             route = self.lane.name,
-            method = method.get(..METHOD_BYTES_MAX).unwrap_or(method),
+            method = shown_method(&self.method),
             status = self.status.map(|status| status.as_u16()),
             outcome = outcome.as_str(),
             verdict = self.verdict(),
@@ -271,6 +271,3 @@ impl Drop for Account {
 
 /// The field of the log's line that holds a list: `{:#?}` of its value is JSON.
 pub const ATTEMPTS: &str = "attempts";
-
-/// A method is a word of the client's choice, but the known ones are short.
-const METHOD_BYTES_MAX: usize = 16;
