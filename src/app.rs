@@ -87,6 +87,7 @@ impl Error {
 /// When it cannot start.
 pub async fn run(config: Config) -> Result<(), Error> {
     let _last_words = telemetry::init(config.log).map_err(Error::Log)?;
+    let traces = telemetry::traces::start();
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
@@ -101,9 +102,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let files = app.tls_files();
     let mut running = std::pin::pin!(app.run(shutdown.clone().cancelled_owned()));
     let mut told_to_end = 0;
+    let mut ends = None;
     while told_to_end < 2 {
         tokio::select! {
-            () = &mut running => return Ok(()),
+            () = &mut running => {
+                traces.flush(ends).await;
+                return Ok(());
+            }
             _ = hangup.recv() => {
                 files.reload().await;
                 continue;
@@ -112,6 +117,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
             _ = interrupt.recv() => {}
         }
         told_to_end += 1;
+        ends.get_or_insert_with(|| clock::now() + config.grace);
         shutdown.cancel();
     }
     tracing::warn!("second signal: ending now");

@@ -15,6 +15,7 @@ use super::pulse::Pulse;
 use super::replay::Memory;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
+use super::trace::Tracer;
 use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
@@ -103,6 +104,7 @@ impl Proxy {
             ),
             shared: Shared::new(params, &around, memory, tunnels),
             told: around.told,
+            tracer: Tracer::new(around.is_secure),
             gauges: families.gauges,
         }))
     }
