@@ -37,5 +37,6 @@ mod streaming;
 mod throttles;
 mod tls;
 mod tls_listen;
+mod traces;
 mod upgrades;
 mod uploads;

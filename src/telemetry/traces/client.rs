@@ -63,11 +63,8 @@ impl Client {
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let exchange = tokio::time::timeout(ANSWER_MAX, exchange(self.inner.clone(), request));
-        let answer = match self.runtime.spawn(exchange).await? {
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {ANSWER_MAX:?}").into()),
-        };
+        let answer = self.runtime.spawn(exchange(self.inner.clone(), request));
+        let answer = answer.await?;
         match &answer {
             Ok(answer) if answer.status().is_success() => {}
             Ok(answer) => self
@@ -85,10 +82,15 @@ impl fmt::Debug for Client {
     }
 }
 
+/// One exchange, on the runtime: its limit of time needs one, too.
 async fn exchange(client: Inner, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
-    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
-    Ok(Response::from_parts(head, body.to_bytes()))
+    let exchange = async {
+        let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    };
+    let answer = tokio::time::timeout(ANSWER_MAX, exchange).await;
+    answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_MAX:?}").into()))
 }
 
 /// An error with everything that it says about its cause.
