@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -79,10 +79,113 @@ impl Losses {
         true
     }
 
-    fn last(&self) -> std::sync::MutexGuard<'_, Last> {
+    fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Often enough to be seen by whoever misses traces, seldom enough not to be an incident of its own.
 const EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use opentelemetry_sdk::error::OTelSdkError;
+
+    use super::*;
+    use crate::clock;
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        /// Has what this does logged here alone.
+        fn during(act: impl FnOnce()) -> String {
+            let kept = Self::default();
+            let sink = kept.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_writer(move || sink.clone())
+                .with_ansi(false)
+                .finish();
+            tracing::subscriber::with_default(subscriber, act);
+            String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn failure() -> OTelSdkResult {
+        Err(OTelSdkError::InternalFailure("network error".into()))
+    }
+
+    #[test]
+    fn a_full_queue_takes_nothing_until_a_batch_has_left_it() {
+        let losses = Losses::default();
+        let now = clock::now();
+
+        let taken = [(); 3].map(|()| losses.enter(2));
+        let told = Kept::during(|| losses.leave(2, &Ok(()), now));
+
+        assert_eq!(taken, [true, true, false]);
+        assert!(losses.enter(2));
+        assert!(told.contains("spans_failed=0 spans_overflown=1"), "{told}");
+    }
+
+    #[test]
+    fn losses_are_told_at_once_then_once_a_minute_and_none_is_forgotten() {
+        let losses = Losses::default();
+        let start = clock::now();
+        let lose = |after: u64| {
+            Kept::during(|| {
+                losses.enter(10);
+                losses.note("refused");
+                losses.leave(1, &failure(), start + Duration::from_secs(after));
+            })
+        };
+
+        let told = [0, 1, 59, 60, 61].map(lose);
+        let at_the_end = Kept::during(|| losses.close());
+
+        assert!(told[0].contains("spans_failed=1 "), "{told:?}");
+        assert!(told[0].contains("cause=\"refused\""), "{told:?}");
+        assert_eq!((told[1].as_str(), told[2].as_str()), ("", ""));
+        assert!(told[3].contains("spans_failed=3 "), "{told:?}");
+        assert_eq!(told[4], "");
+        assert!(at_the_end.contains("spans_failed=1 "), "{at_the_end}");
+    }
+
+    #[test]
+    fn what_nobody_explained_is_told_in_the_sdk_s_words_and_what_arrived_not_at_all() {
+        let losses = Losses::default();
+        let now = clock::now();
+        assert!(losses.enter(10) && losses.enter(10));
+
+        let arrived = Kept::during(|| losses.leave(1, &Ok(()), now));
+        let lost = Kept::during(|| losses.leave(1, &failure(), now));
+
+        assert_eq!(arrived, "");
+        assert!(lost.contains("network error"), "{lost}");
+    }
+
+    #[test]
+    fn what_still_waits_at_the_end_is_lost() {
+        let losses = Losses::default();
+        assert!(losses.enter(10) && losses.enter(10));
+
+        let told = Kept::during(|| losses.close());
+
+        assert!(told.contains("spans_failed=2 "), "{told}");
+    }
+}
