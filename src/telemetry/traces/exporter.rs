@@ -120,7 +120,7 @@ fn warn_of_protocol() {
 }
 
 impl Traces {
-    /// Sends what is left: until a drain's end, though for [`FLUSH_MIN`] in any case and for [`FLUSH_MAX`] at most. What does not
+    /// Sends what is left: until a drain's end, though for `FLUSH_MIN` in any case and for `FLUSH_MAX` at most. What does not
     /// get through by then is lost.
     pub async fn flush(self, ends: Option<Instant>) {
         let Some(Running { provider, losses }) = self.0 else {
