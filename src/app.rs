@@ -91,6 +91,7 @@ impl Error {
 /// When it cannot start.
 pub async fn run(config: Config, source: Source) -> Result<(), Error> {
     let _last_words = telemetry::init(config.log).map_err(Error::Log)?;
+    let traces = telemetry::traces::start();
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
@@ -106,14 +107,19 @@ pub async fn run(config: Config, source: Source) -> Result<(), Error> {
     let mut running = std::pin::pin!(app.run(shutdown.clone().cancelled_owned()));
     let mut following = std::pin::pin!(source.follow(&reloader, &mut hangup));
     let mut told_to_end = 0;
+    let mut ends = None;
     while told_to_end < 2 {
         tokio::select! {
-            () = &mut running => return Ok(()),
+            () = &mut running => {
+                traces.flush(ends).await;
+                return Ok(());
+            }
             never = &mut following => match never {},
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         told_to_end += 1;
+        ends.get_or_insert_with(|| clock::now() + reloader.grace());
         shutdown.cancel();
     }
     tracing::warn!("second signal: ending now");

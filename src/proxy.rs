@@ -27,6 +27,7 @@ pub mod route;
 pub mod screen;
 pub mod shared;
 pub mod status;
+pub mod trace;
 pub mod tunnel;
 pub mod upstream;
 
@@ -57,6 +58,7 @@ use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
 use self::status::Status;
+use self::trace::Tracer;
 use self::tunnel::Tunnels;
 
 pub use self::build::{BuildError, Surroundings};
@@ -88,6 +90,7 @@ pub struct Proxy {
     names: Names,
     shared: Shared,
     told: Told,
+    tracer: Tracer,
     gauges: Gauges,
     lasting: Arc<Lasting>,
 }
@@ -111,6 +114,7 @@ impl Proxy {
             in_flight,
             method.clone(),
             request.uri().clone(),
+            self.tracer.open(&request),
         );
         let (mut response, permit) = match self.walk(request, client, &mut account).await {
             Ok((response, permit)) => {

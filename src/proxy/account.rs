@@ -9,6 +9,7 @@
 
 mod history;
 mod shown;
+mod traced;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use super::headers::{REDRIVE_ATTEMPTS, REDRIVE_RAN, REDRIVE_REASON, REDRIVE_WAIT
 use super::lane::Lane;
 use super::metrics::RequestOutcome;
 use super::recent::shown_method;
+use super::trace::{Attempted, Trace};
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified, Ran};
@@ -42,6 +44,8 @@ pub struct Account {
     lane: Arc<Lane>,
     told: Told,
     in_flight: IntGauge,
+    /// What is told to whoever collects traces.
+    pub trace: Trace,
     method: Method,
     /// Its target, for the beginning of its path.
     uri: Uri,
@@ -75,12 +79,14 @@ impl Account {
         in_flight: IntGauge,
         method: Method,
         uri: Uri,
+        trace: Trace,
     ) -> Self {
         in_flight.inc();
         Self {
             lane,
             told,
             in_flight,
+            trace,
             method,
             uri,
             is_routed: false,
@@ -106,6 +112,11 @@ impl Account {
         self.lane = lane;
     }
 
+    /// An attempt begins.
+    pub fn begin(&mut self, at: Instant) {
+        self.trace.begin(at, &self.lane.target.authority);
+    }
+
     /// An attempt ended that took this long, with this answer if there was one.
     pub fn attempt(
         &mut self,
@@ -116,6 +127,13 @@ impl Account {
         let waited = self.waited.saturating_sub(self.waited_told);
         self.waited_told = self.waited;
         self.history.add(outcome, waited, took, answer);
+        self.trace.end(&Attempted {
+            outcome,
+            waited,
+            took,
+            status: answer.map(|(status, _)| status),
+            request_id: self.history.last_request_id(),
+        });
         self.last = Some(*outcome);
         self.ran = self.ran.max(Some(outcome.ran));
         self.looked_throttled |= outcome.class.is_throttle_like();
@@ -266,6 +284,7 @@ impl Drop for Account {
             self.tell(outcome, took);
         }
         self.show(outcome, took);
+        self.close_trace(outcome);
     }
 }
 

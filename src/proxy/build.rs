@@ -16,6 +16,7 @@ use super::lasting::{Lasting, Learned, Owner};
 use super::names::Names;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
+use super::trace::Tracer;
 use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
@@ -146,6 +147,7 @@ impl Proxy {
             names: Names::new(around.own_port, targets),
             shared,
             told: around.told,
+            tracer: Tracer::new(around.is_secure),
             gauges: lasting.families.gauges.clone(),
             lasting,
         }))

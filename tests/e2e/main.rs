@@ -39,5 +39,6 @@ mod streaming;
 mod throttles;
 mod tls;
 mod tls_listen;
+mod traces;
 mod upgrades;
 mod uploads;
