@@ -8,6 +8,7 @@
 //! it at once.
 
 mod stack;
+mod supervisor;
 mod tls_files;
 
 use std::io;
@@ -97,6 +98,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         version = env!("CARGO_PKG_VERSION"),
         "redrive is ready"
     );
+    supervisor::tell_ready();
     let shutdown = CancellationToken::new();
     let files = app.tls_files();
     let mut running = std::pin::pin!(app.run(shutdown.clone().cancelled_owned()));
@@ -105,13 +107,14 @@ pub async fn run(config: Config) -> Result<(), Error> {
         tokio::select! {
             () = &mut running => return Ok(()),
             _ = hangup.recv() => {
-                files.reload().await;
+                supervisor::tell_around(files.reload()).await;
                 continue;
             }
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         told_to_end += 1;
+        supervisor::tell_stopping();
         shutdown.cancel();
     }
     tracing::warn!("second signal: ending now");

@@ -7,6 +7,7 @@
 
 mod log;
 mod process;
+mod systemd;
 mod tls;
 
 use std::io::{Read, Write};
