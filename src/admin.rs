@@ -41,7 +41,7 @@ use self::connection::{AnswerBody, Connection};
 use self::events::{Events, Refused};
 pub use self::guard::Pages;
 use crate::clock;
-use crate::proxy::Proxy;
+use crate::proxy::Current;
 
 /// The admin listener's parameters (`[admin]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Admin {
     registry: Registry,
     readiness: Readiness,
     pages: Pages,
-    proxy: Arc<Proxy>,
+    current: Current,
     events: Arc<Events>,
 }
 
@@ -78,7 +78,7 @@ impl Readiness {
 }
 
 impl Admin {
-    /// Binds the listener that shows this proxy.
+    /// Binds the listener that shows the path in use.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -86,7 +86,7 @@ impl Admin {
         params: &Params,
         registry: Registry,
         readiness: Readiness,
-        proxy: Arc<Proxy>,
+        current: Current,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(params.listen).await?;
         Ok(Self {
@@ -94,7 +94,7 @@ impl Admin {
             registry,
             readiness,
             pages: params.pages,
-            proxy,
+            current,
             events: Events::new(),
         })
     }
@@ -159,8 +159,8 @@ impl Admin {
     }
 
     fn read(&self) {
-        self.events
-            .record(clock::now(), clock::wall(), self.proxy.read());
+        let reading = self.current.load().read();
+        self.events.record(clock::now(), clock::wall(), reading);
     }
 
     fn answer<B>(&self, request: &Request<B>, connection: &Connection) -> Response<AnswerBody> {
@@ -235,13 +235,13 @@ impl Admin {
     }
 
     fn status(&self) -> Response<AnswerBody> {
-        let status = self.proxy.show();
+        let status = self.current.load().show();
         let page = serde_json::to_vec(&status).expect("a status holds words and numbers");
         shown("application/json", Bytes::from(page))
     }
 
     fn metrics(&self) -> Response<AnswerBody> {
-        self.proxy.show();
+        self.current.load().show();
         let mut page = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
             tracing::warn!(%error, "metrics cannot be written");

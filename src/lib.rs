@@ -31,6 +31,9 @@
 //! a [`proxy::error::Error`] that [`proxy::respond`] turns into one; behind a 101 it is a [`proxy::tunnel`]. Whichever way it ends, [`proxy::account`] tells it once,
 //! with the same words in header, log and metric.
 //!
+//! A reload ([`app::Reloader`]) puts another walk in the place of this one, made of the same windows, budgets and connections where
+//! they stay; who is on the way ends on the walk that it began.
+//!
 //! # What is deliberately absent
 //!
 //! - **Decisions do no I/O.** [`retry`] and [`pace`] import no runtime, no HTTP implementation, no log and no metrics, and

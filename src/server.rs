@@ -16,11 +16,13 @@
 mod activity;
 mod answer;
 mod connection;
+mod ending;
 mod framing;
 mod hasty;
 mod http2;
 mod refusal;
 mod secure;
+mod terms;
 mod watch;
 
 use std::convert::Infallible;
@@ -39,14 +41,16 @@ use hyper_util::server::conn::auto;
 use prometheus::{IntCounter, IntGauge, Registry};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use self::connection::{Connection, Place};
+use self::connection::{Connection, Places};
 use crate::tcp;
 use crate::tls::{Reloading, ServerParams};
+
+pub use self::ending::Ending;
+pub use self::terms::Terms;
 
 /// What clients may do (`listen`, `[client]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ pub struct Params {
 /// A bound listener, not accepting yet.
 pub struct Server {
     listener: TcpListener,
-    params: Params,
+    terms: Terms,
     tls: Option<Tls>,
     metrics: Metrics,
 }
@@ -104,7 +108,7 @@ impl Server {
         let metrics = Metrics::register(registry).map_err(io::Error::other)?;
         Ok(Self {
             listener,
-            params,
+            terms: Terms::new(&params),
             tls,
             metrics,
         })
@@ -118,7 +122,12 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left. Dropping the
+    /// What connections begin with, to be changed while it runs.
+    pub fn terms(&self) -> Terms {
+        self.terms.clone()
+    }
+
+    /// Accepts until it is to stop; then lets every connection finish what it carries, and returns when none is left. Dropping the
     /// future cuts off those that are.
     /// `make` gives each connection the service for its peer; `refused` is told of every request that no service sees,
     /// since it cannot be read.
@@ -126,7 +135,7 @@ impl Server {
         self,
         make: M,
         refused: impl Fn() + Send + Sync + 'static,
-        stop: CancellationToken,
+        ending: Ending,
     ) where
         M: Fn(IpAddr) -> S,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -137,14 +146,13 @@ impl Server {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let slots = Arc::new(Semaphore::new(self.params.max_connections));
-        let builder = Arc::new(builder(&self.params));
+        let places = Places::new(&self.metrics.open);
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
         // Dropped with this future, so that no connection outlives it.
         let end = CancellationToken::new();
         let _cut_off = end.clone().drop_guard();
-        let mut stopped = pin!(stop.cancelled());
+        let mut stopped = pin!(ending.stop.cancelled());
         loop {
             let (stream, peer) = tokio::select! {
                 () = &mut stopped => break,
@@ -156,7 +164,8 @@ impl Server {
                     }
                 },
             };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            let terms = self.terms.now();
+            let Some(place) = places.take(terms.params.max_connections) else {
                 self.metrics.rejected.inc();
                 // Over TLS there is nothing to say before a handshake, which is just what there is no room for.
                 if self.tls.is_none() {
@@ -166,12 +175,11 @@ impl Server {
             };
             let connection = Connection {
                 stream,
-                place: Place::new(slot, &self.metrics.open),
-                params: self.params.clone(),
+                place,
+                terms,
                 tls: self.tls.clone(),
-                builder: Arc::clone(&builder),
                 refused: Arc::clone(&refused),
-                stop: stop.clone(),
+                ending: ending.clone(),
                 rejected: self.metrics.rejected.clone(),
             };
             // Boxed, or each of the futures around it would have room for it once more.

@@ -1,4 +1,4 @@
-//! What systemd is told of this process's life (`Type=notify`, sd_notify(3)): that it serves, reads its files again, and ends.
+//! What systemd is told of this process's life (`Type=notify`, sd_notify(3)): that it serves, reloads, and ends.
 //!
 //! Nobody is told anything where `NOTIFY_SOCKET` is not set, and nothing depends on the answer: there is none. A message is one
 //! short datagram, sent where it happens.

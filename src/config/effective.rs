@@ -12,6 +12,8 @@ pub struct Effective {
     pub value: String,
     /// `default`, a file's line, a variable or a flag.
     pub origin: String,
+    /// Whether a change of it is in use after a restart only.
+    pub needs_restart: bool,
 }
 
 /// Every key that holds a value, in the order of the documentation; then what routes and rules set themselves.
@@ -53,6 +55,7 @@ fn line(view: View<'_>, key: &Key, prefix: &str) -> Option<Effective> {
         key: format!("{prefix}{}", key.path),
         value: slot.value.as_ref()?.to_string(),
         origin: slot.origin.to_string(),
+        needs_restart: key.needs_restart,
     })
 }
 
@@ -62,5 +65,6 @@ fn in_flight(top: View<'_>, key: &Key) -> Option<Effective> {
         key: key.path.to_owned(),
         value: top.get("connections.max")?.to_string(),
         origin: "default (connections.max)".to_owned(),
+        needs_restart: key.needs_restart,
     })
 }

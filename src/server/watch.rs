@@ -224,8 +224,8 @@ mod tests {
 
     use prometheus::IntGauge;
     use tokio::io::AsyncWriteExt;
-    use tokio::sync::Semaphore;
 
+    use super::super::connection::Places;
     use super::*;
 
     const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
@@ -234,14 +234,14 @@ mod tests {
     async fn written(writes: &[&[u8]]) -> (Vec<u8>, usize) {
         let refusals = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&refusals);
-        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let places = Places::new(&IntGauge::new("open", "Open.").unwrap());
         let mut watched = Watched::new(
             io::Cursor::new(Vec::new()),
             None,
             Arc::new(Activity::new()),
             Arc::new(move || _ = told.fetch_add(1, Ordering::SeqCst)),
             8192,
-            Place::new(slot, &IntGauge::new("open", "Open.").unwrap()),
+            places.take(1).unwrap(),
         );
         for bytes in writes {
             watched.write_all(bytes).await.unwrap();

@@ -7,6 +7,7 @@
 
 mod log;
 mod process;
+mod reload;
 mod systemd;
 mod tls;
 

@@ -285,7 +285,7 @@ async fn a_connection_that_was_begun_with_old_roots_carries_its_own_request_alon
         .await;
     let mut first = Client::connect(sidecar.addr).await;
     first.send("GET", "/", &[], b"").await;
-    let begun = door.accept_tcp().await;
+    let begun = door.accept_begun().await;
 
     door.trust(&Authority::new());
     sidecar.reload_tls().await;

@@ -31,6 +31,8 @@ mod pacing;
 mod page;
 mod policy;
 mod reasons;
+mod reload;
+mod reload_load;
 mod requests;
 mod safety;
 mod streaming;

@@ -100,6 +100,54 @@ fn every_key_that_has_a_default_changes_what_is_built() {
 }
 
 #[test]
+fn a_change_of_any_key_is_put_off_to_a_restart_exactly_where_the_table_of_keys_says_so() {
+    let plain = load("", &[("REDRIVE_UPSTREAM", UPSTREAM)], Flags::default()).unwrap();
+    for key in Scope::Top
+        .keys()
+        .filter(|key| key.supported && key.default.is_some())
+    {
+        let (variable, mut value) = (key.variable(), other_value(key));
+        if key.path == "replay.max_total" {
+            value = "128MiB".to_owned();
+        }
+        let env = [
+            (variable.as_str(), value.as_str()),
+            ("REDRIVE_UPSTREAM", UPSTREAM),
+        ];
+        let changed = load("", &env, Flags::default()).unwrap().config;
+
+        let (in_use, put_off) = changed.clone().beside(&plain.config);
+
+        if key.needs_restart {
+            assert_eq!(put_off, [key.path]);
+            assert_eq!(in_use, plain.config, "{variable}");
+        } else {
+            assert!(put_off.is_empty(), "{variable}");
+            assert_eq!(in_use, changed, "{variable}");
+        }
+    }
+}
+
+#[test]
+fn tls_towards_clients_is_switched_on_and_off_by_a_restart() {
+    let plain = load("", &[("REDRIVE_UPSTREAM", UPSTREAM)], Flags::default()).unwrap();
+    let env = [
+        ("REDRIVE_UPSTREAM", UPSTREAM),
+        ("REDRIVE_TLS__LISTEN__CERT", "c"),
+        ("REDRIVE_TLS__LISTEN__KEY", "k"),
+    ];
+    let secure = load("", &env, Flags::default()).unwrap();
+
+    let (in_use, put_off) = secure.config.clone().beside(&plain.config);
+
+    assert_eq!(put_off, ["tls.listen"]);
+    assert_eq!(in_use, plain.config);
+    let (in_use, put_off) = plain.config.beside(&secure.config);
+    assert_eq!(put_off, ["tls.listen"]);
+    assert_eq!(in_use, secure.config);
+}
+
+#[test]
 fn every_word_of_every_key_is_one_that_can_be_built() {
     let with_words = Scope::Top.keys().filter_map(|key| match key.kind {
         Kind::Word(words) => Some((key, words)),
