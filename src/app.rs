@@ -11,6 +11,7 @@ mod drain;
 mod follow;
 mod reload;
 mod stack;
+mod supervisor;
 
 use std::io;
 use std::net::SocketAddr;
@@ -102,6 +103,7 @@ pub async fn run(config: Config, source: Source) -> Result<(), Error> {
         version = env!("CARGO_PKG_VERSION"),
         "redrive is ready"
     );
+    supervisor::tell_ready();
     let shutdown = CancellationToken::new();
     let reloader = app.reloader();
     let mut running = std::pin::pin!(app.run(shutdown.clone().cancelled_owned()));
@@ -120,6 +122,7 @@ pub async fn run(config: Config, source: Source) -> Result<(), Error> {
         }
         told_to_end += 1;
         ends.get_or_insert_with(|| clock::now() + reloader.grace());
+        supervisor::tell_stopping();
         shutdown.cancel();
     }
     tracing::warn!("second signal: ending now");

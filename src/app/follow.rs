@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 
 use super::reload::Reloader;
+use super::supervisor;
 use crate::config::{self, Loaded};
 use crate::proxy::Reloaded;
 
@@ -63,7 +64,8 @@ impl Source {
             if is_asked {
                 seen = self.look().await;
                 // What came of it is logged, and nobody waits for it.
-                reloader.reload(self.load()).await.unwrap_or_default();
+                let reload = reloader.reload(self.load());
+                supervisor::tell_around(reload).await.unwrap_or_default();
                 continue;
             }
             let tls = reloader.reload_tls().await;

@@ -8,6 +8,7 @@
 mod log;
 mod process;
 mod reload;
+mod systemd;
 mod tls;
 
 use std::io::{Read, Write};
