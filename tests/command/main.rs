@@ -165,6 +165,23 @@ fn an_address_that_is_taken_is_named_and_exits_with_69() {
 }
 
 #[test]
+fn its_version_names_what_it_was_built_from() {
+    let ended = finished(&["--version"], &[]);
+
+    assert_eq!(ended.code, Some(0));
+    let version = concat!("redrive ", env!("CARGO_PKG_VERSION"), " (");
+    let built_from = ended.stdout.strip_prefix(version).unwrap();
+    // Only a release is built anew for each commit.
+    if cfg!(debug_assertions) {
+        assert_eq!(built_from, "debug build)\n");
+    } else {
+        let commit = built_from.strip_suffix(")\n").unwrap();
+        assert!(commit.bytes().all(|b| b.is_ascii_hexdigit()), "{commit}");
+        assert_eq!(commit.len(), 12);
+    }
+}
+
+#[test]
 fn an_unknown_command_is_a_usage_error() {
     let ended = finished(&["redirve"], &[]);
 

@@ -1,0 +1,60 @@
+//! What `redrive --version` says beside the version: the commit that it was built from.
+//!
+//! The commit is `REDRIVE_COMMIT` where a build has no repository (an image), what `cargo package` recorded where it is built
+//! from a package, and else what git says. A debug build has none, so that a commit does not make all tests compile again.
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+const LENGTH: usize = 12;
+
+fn main() {
+    println!("cargo::rerun-if-changed=deploy/build.rs");
+    println!("cargo::rerun-if-env-changed=REDRIVE_COMMIT");
+    let built_from = if env::var("PROFILE").as_deref() == Ok("debug") {
+        "debug build".to_owned()
+    } else {
+        commit().map_or("commit unknown".to_owned(), |mut commit| {
+            commit.truncate(LENGTH);
+            commit
+        })
+    };
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo says the version");
+    println!("cargo::rustc-env=REDRIVE_VERSION={version} ({built_from})");
+}
+
+fn commit() -> Option<String> {
+    let commit = env::var("REDRIVE_COMMIT")
+        .ok()
+        .or_else(packaged)
+        .or_else(checked_out)?;
+    let is_commit = commit.len() >= LENGTH && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    is_commit.then_some(commit)
+}
+
+/// What `cargo package` put beside the manifest.
+fn packaged() -> Option<String> {
+    let recorded = fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    let (_, rest) = recorded.split_once("\"sha1\"")?;
+    rest.split('"').nth(1).map(str::to_owned)
+}
+
+/// What this directory's repository stands at; a package unpacked below another repository is not that repository's.
+fn checked_out() -> Option<String> {
+    if !Path::new(".git").exists() {
+        return None;
+    }
+    // A commit, a checkout and a merge each write a line there.
+    println!(
+        "cargo::rerun-if-changed={}",
+        git(&["rev-parse", "--git-path", "logs/HEAD"])?
+    );
+    git(&["rev-parse", "HEAD"])
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| said.trim().to_owned())
+}
