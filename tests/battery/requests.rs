@@ -122,13 +122,21 @@ impl Forwarded {
     }
 
     /// The lines of the head, the request line first and the fields sorted.
-    fn head(&self, case: &Case, origin: &Origin, attempt: usize) -> Vec<String> {
+    fn head(
+        &self,
+        case: &Case,
+        origin: &Origin,
+        sidecar: &Sidecar,
+        attempt: usize,
+    ) -> Vec<String> {
         let named = |name: &str| {
             let mut fields = self.headers.iter();
             fields.any(|it| it.to_ascii_lowercase().starts_with(name))
         };
         let addr = origin.addr.to_string();
-        let written = self.headers.iter().map(|it| it.replace("ORIGIN", &addr));
+        let port = sidecar.addr.port().to_string();
+        let written = self.headers.iter();
+        let written = written.map(|it| it.replace("ORIGIN", &addr).replace("PORT", &port));
         let mut fields: Vec<String> = written.collect();
         let [number, host, via] = if case.toml.contains("title_case_headers = true") {
             ["Redrive-Attempt", "Host", "Via"]
@@ -200,6 +208,7 @@ async fn run(case: Case) {
     let named = |bytes: &[u8]| {
         let text = latin1(bytes).replace("ORIGIN", &origin.addr.to_string());
         let text = text.replace("SELF", &sidecar.addr.to_string());
+        let text = text.replace("PORT", &sidecar.addr.port().to_string());
         text.chars().map(|byte| byte as u8).collect::<Vec<u8>>()
     };
 
@@ -226,7 +235,7 @@ async fn run(case: Case) {
         expected.push(Forwarded::read("GET /probe"));
     }
     assert_eq!(interim, case.interim, "100 Continue");
-    compare(&case, &origin, &expected);
+    compare(&case, &origin, &sidecar, &expected);
     judge_counters(&case, &sidecar, expected.len()).await;
     let cut = origin.cut();
     if !matches!(case.end, End::Broken(_)) {
@@ -301,13 +310,14 @@ async fn finish(case: &Case, client: &mut Peer, interim: &mut usize) {
 }
 
 /// What the upstream saw is what it should have seen, and the same on every attempt.
-fn compare(case: &Case, origin: &Origin, expected: &[Forwarded]) {
+fn compare(case: &Case, origin: &Origin, sidecar: &Sidecar, expected: &[Forwarded]) {
     let seen = origin.seen();
     let count = expected.len() * case.attempts();
     assert_eq!(seen.len(), count, "requests at the upstream: {seen:#?}");
     for (request, attempts) in expected.iter().zip(seen.chunks(case.attempts())) {
         for (index, attempt) in attempts.iter().enumerate() {
-            assert_eq!(sorted(attempt), request.head(case, origin, index + 1));
+            let head = request.head(case, origin, sidecar, index + 1);
+            assert_eq!(sorted(attempt), head);
             assert_eq!(latin1(&attempt.joined()), latin1(&request.body), "the body");
         }
         if let [first, second] = attempts {
