@@ -150,6 +150,16 @@ fn cookies_of_several_fields_become_one() {
 }
 
 #[test]
+fn a_length_goes_up_as_a_plain_number() {
+    for (sent, expected) in [("4", "4"), ("004", "4"), ("000", "0")] {
+        let headers = outbound(&upstream()).headers(&parts("/", &[("content-length", sent)]));
+
+        let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
+        assert_eq!(lengths, [expected], "{sent}");
+    }
+}
+
+#[test]
 fn an_upgrade_is_asked_for_in_both_headers_of_http_1_1_and_goes_up() {
     let asked = |headers: &[(&str, &str)]| {
         let mut head = parts("/", headers);
