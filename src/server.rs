@@ -17,7 +17,7 @@ mod activity;
 mod answer;
 mod connection;
 mod ending;
-mod framing;
+pub mod framing;
 mod hasty;
 mod http2;
 mod refusal;

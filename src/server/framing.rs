@@ -21,7 +21,7 @@ use self::chunks::Chunks;
 
 /// Follows the requests on one connection.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub struct Framing {
     stage: Stage,
     /// The head so far, where it comes in pieces.
     head: Vec<u8>,
@@ -33,11 +33,11 @@ pub(super) struct Framing {
 }
 
 /// What follows for bytes that were looked at.
-pub(super) struct Looked {
+pub struct Looked {
     /// So many of them go to hyper now. The others wait, and are looked at again.
-    pub(super) now: usize,
+    pub now: usize,
     /// What goes behind them.
-    pub(super) behind: &'static [u8],
+    pub behind: &'static [u8],
 }
 
 /// What the next byte belongs to.
@@ -65,7 +65,7 @@ enum Judged {
 
 impl Framing {
     /// A fresh connection; a longer head than this is refused by hyper.
-    pub(super) fn new(head_bytes_max: usize) -> Self {
+    pub fn new(head_bytes_max: usize) -> Self {
         Self {
             stage: Stage::Head,
             head: Vec::new(),
@@ -76,12 +76,12 @@ impl Framing {
     }
 
     /// How many requests must have been answered before any more bytes are to be looked at, where that has to wait.
-    pub(super) fn waits_for_answers(&self) -> Option<u64> {
+    pub fn waits_for_answers(&self) -> Option<u64> {
         matches!(self.stage, Stage::Held).then_some(self.requests)
     }
 
     /// The answers are there, and what is held may be looked at.
-    pub(super) fn goes_on(&mut self) {
+    pub fn goes_on(&mut self) {
         self.stage = Stage::Head;
     }
 
@@ -105,13 +105,13 @@ impl Framing {
     }
 
     /// From now on the connection speaks something else.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.stage = Stage::Unknown;
         self.head = Vec::new();
     }
 
     /// Looks at bytes on their way to hyper, and spoils what hyper must refuse.
-    pub(super) fn look(&mut self, bytes: &mut [u8]) -> Looked {
+    pub fn look(&mut self, bytes: &mut [u8]) -> Looked {
         let all = bytes.len();
         let go = |now| Looked { now, behind: &[] };
         let spoiled = Looked {
