@@ -235,8 +235,10 @@ impl App {
         tokio::select! {
             () = life => {}
             () = async { tokio::join!(serve, admin.run(CancellationToken::new())); } => {}
-            () = Proxy::tell_notices(&current) => {}
+            () = Proxy::tell_notices_each_minute(&current) => {}
         }
+        // Else whoever lives for less than a minute, or dies in one, keeps it for itself.
+        current.load().tell_notices();
     }
 }
 
