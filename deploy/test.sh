@@ -481,3 +481,11 @@ END
 }
 check 'verify: template and index' cases
 check 'verify: as SAM transforms it' same_responses
+
+pointed() {
+  needs python3 || return
+  python3 deploy/test/clients.py "$binary" "$1"
+}
+for way in 'base URL' http_proxy 'hosts: another name' 'hosts: another address' 'hosts: a file of its own' 'hosts: a circle'; do
+  check "clients: $way" pointed "$way"
+done
