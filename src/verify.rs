@@ -21,9 +21,9 @@ use std::time::Duration;
 use crate::clock;
 use crate::config;
 
-use self::case::{CASES, Case, Pattern};
+use self::case::{CASES, Case, Expected, Pattern};
 use self::index::{Index, Place};
-use self::observation::Observation;
+use self::observation::{Observation, Seen};
 use self::probe::Prober;
 
 pub use self::address::{Address, NoAddress};
@@ -113,15 +113,18 @@ async fn observe(prober: &Prober, case: &Case, place: &Place) -> Result<Observat
         let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
         let wave = [a, b, c, d];
         requests += wave.len();
-        let mut bad: Vec<_> = wave.into_iter().filter(|seen| !seen.is_good()).collect();
-        if !bad.is_empty() {
-            // Several may have failed, each in its way: what was wanted is looked for first.
-            let wanted = bad.iter().position(|seen| case.expected.is_met_by(seen));
-            let seen = bad.swap_remove(wanted.unwrap_or(0));
+        if let Some(seen) = telling(wave, &case.expected) {
             return Ok(Observation::seen(requests, seen));
         }
     }
     Ok(Observation::NotProvoked { requests })
+}
+
+/// The failure that tells most of a wave: the one that was wanted, or else the first; none where every answer was good.
+fn telling<const N: usize>(wave: [Seen; N], expected: &Expected) -> Option<Seen> {
+    let mut bad: Vec<Seen> = wave.into_iter().filter(|seen| !seen.is_good()).collect();
+    let wanted = bad.iter().position(|seen| expected.is_met_by(seen));
+    (!bad.is_empty()).then(|| bad.swap_remove(wanted.unwrap_or(0)))
 }
 
 /// The most requests of one case; a limit that lets so many through is not the one of the stack.
@@ -130,3 +133,51 @@ const REQUESTS_MAX: usize = 40;
 const CASE_TIME_MAX: Duration = Duration::from_secs(30);
 /// After this no further case is begun. All of them take about a minute.
 const TOTAL_MAX: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retry::classify::{Class, Classified, Kind, Ran, Scope};
+
+    fn seen(status: u16, class: Class, ran: Ran) -> Seen {
+        Seen {
+            status: Some(status),
+            classified: Classified {
+                class,
+                ran,
+                kind: Kind::Unknown,
+                scope: Scope::Unknown,
+                because: "a test says so",
+            },
+            error_type: None,
+            marker: None,
+            body: String::new(),
+        }
+    }
+
+    #[test]
+    fn of_several_failures_the_wanted_one_is_told_and_else_the_first() {
+        let rate = CASES.iter().find(|case| case.name == "http-rate").unwrap();
+        let good = seen(200, Class::Ok, Ran::Yes);
+        let crash = seen(500, Class::Suspected, Ran::Maybe);
+        let outage = seen(503, Class::Overloaded, Ran::Maybe);
+        let wanted = seen(429, Class::Throttled, Ran::No);
+        let told = |wave: [&Seen; 3]| {
+            let seen = telling(wave.map(Seen::clone), &rate.expected)?;
+            seen.status
+        };
+
+        assert_eq!(told([&good, &crash, &wanted]), Some(429));
+        assert_eq!(told([&good, &crash, &outage]), Some(500));
+        assert_eq!(told([&good, &good, &good]), None);
+    }
+
+    #[test]
+    fn a_case_is_named_once() {
+        let mut names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+        names.sort_unstable();
+        names.dedup();
+
+        assert_eq!(names.len(), CASES.len());
+    }
+}

@@ -54,7 +54,7 @@ pub enum NotTheStack {
         found: u64,
     },
     /// A case is where no request can go.
-    #[error("its index gives {case} the address {at:?}")]
+    #[error("its index gives {case:?} the address {at:?}")]
     Address {
         /// The case.
         case: String,
@@ -103,10 +103,13 @@ impl Index {
         self.0.get(case.name)
     }
 
-    /// The cases that this redrive does not know: the stack is of a later one.
+    /// The cases that this redrive does not know, fit for a terminal: the stack is of a later one.
     pub(super) fn unknown(&self) -> Vec<String> {
         let known = |name: &String| CASES.iter().any(|case| case.name == name);
-        self.0.keys().filter(|name| !known(name)).cloned().collect()
+        let unknown = self.0.keys().filter(|name| !known(name));
+        unknown
+            .map(|name| name.escape_debug().to_string())
+            .collect()
     }
 }
 
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn a_path_is_below_the_api_and_an_address_stands_for_itself() {
         let index = reading(
-            r#"{"redrive_verify":1,"cases":{"rest-ok":{"at":"/ok"},"http-ok":{"at":"https://b.example/x/y","key":"k"},"new":{"at":"/new"}}}"#,
+            r#"{"redrive_verify":1,"cases":{"rest-ok":{"at":"/ok"},"http-ok":{"at":"https://b.example/x/y","key":"k"},"n\u001bew":{"at":"/new"}}}"#,
         )
         .unwrap();
         let places: Vec<String> = index.0.values().map(|it| it.at.to_string()).collect();
@@ -184,7 +187,7 @@ mod tests {
                 "https://a.example/stage/ok"
             ]
         );
-        assert_eq!(index.unknown(), ["new"]);
+        assert_eq!(index.unknown(), [r"n\u{1b}ew"]);
     }
 
     #[test]
@@ -200,7 +203,10 @@ mod tests {
             "https://u@a.example/",
         ] {
             let error = reading(&with(at)).unwrap_err();
-            assert_eq!(error, format!("its index gives rest-ok the address {at:?}"));
+            assert_eq!(
+                error,
+                format!("its index gives \"rest-ok\" the address {at:?}")
+            );
         }
         for (body, said) in [
             (

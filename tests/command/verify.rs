@@ -7,6 +7,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::process::{Finished, Running, finished};
+use crate::tls::{Directory, issued};
 
 /// A gateway, and the URL of its cases.
 fn gateway() -> (Running, String) {
@@ -77,6 +78,43 @@ fn every_case_of_the_stand_in_is_classified_as_expected() {
     ] {
         assert!(cases.contains(&row), "{row} is not in {}", ended.stdout);
     }
+}
+
+#[test]
+fn it_is_the_same_over_tls_as_api_gateway_speaks_it() {
+    let (_gateway, url) = gateway();
+    let upstream = url.trim_end_matches("/-/verify");
+    let files = Directory::new("verify");
+    let (cert, key) = issued("localhost");
+    let (cert, key) = (files.write("cert.pem", &cert), files.write("key.pem", &key));
+    let env = [
+        ("REDRIVE_UPSTREAM", upstream),
+        ("REDRIVE_BYPASS", "true"),
+        ("REDRIVE_LISTEN", "127.0.0.1:0"),
+        ("REDRIVE_ADMIN", "127.0.0.1:0"),
+        ("REDRIVE_TLS__LISTEN__CERT", cert.as_str()),
+        ("REDRIVE_TLS__LISTEN__KEY", key.as_str()),
+    ];
+    let mut front = Running::start(&[], &env);
+    let ready: Value = serde_json::from_str(&front.line_with("redrive is ready")).unwrap();
+    let (_, port) = ready["listen"].as_str().unwrap().rsplit_once(':').unwrap();
+    let url = format!("https://localhost:{port}/-/verify");
+
+    let distrusted = verify(&[&url]);
+    let trusted = finished(&["verify", "--json", &url], &[("SSL_CERT_FILE", &cert)]);
+
+    assert_eq!(distrusted.code, Some(69));
+    let said = "its certificate comes from an authority that is not trusted";
+    assert_eq!(
+        distrusted.stderr,
+        format!("{url} cannot be verified: {said}\n")
+    );
+    let findings = findings(&trusted);
+    assert_eq!(trusted.code, Some(0), "{findings:?}");
+    assert!(
+        findings.iter().all(|(_, finding)| finding == "ok"),
+        "{findings:?}"
+    );
 }
 
 #[test]
