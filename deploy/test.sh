@@ -442,3 +442,50 @@ END
 }
 check 'gateway: CloudFormation and SAM' lints deploy/gateway/cloudformation.yaml deploy/gateway/sam.yaml
 check 'gateway: OpenAPI, SAM and Terraform' same_types
+
+cases() {
+  needs cfn-lint || return
+  lints deploy/verify/template.yaml || return
+  python deploy/test/manifests.py verify "$binary" deploy/verify/template.yaml
+}
+same_responses() {
+  needs cfn-lint || return
+  AWS_DEFAULT_REGION=eu-west-1 python - <<'END'
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+
+class Policies:
+    def load(self):
+        return {}
+
+
+def resources(file):
+    return transform(yaml_parse(open(file)), {}, Policies())["Resources"]
+
+
+def responses(api):
+    return api["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
+
+
+stack, sample = resources("deploy/verify/template.yaml"), resources("deploy/gateway/sam.yaml")
+assert responses(stack["Marked"]) == responses(sample["Api"])
+# Since October 2025 a public function URL wants two permissions, and SAM has to grant both.
+granted = {(it["Properties"]["FunctionName"]["Ref"], it["Properties"]["Action"]) for it in stack.values()
+           if it["Type"] == "AWS::Lambda::Permission" and it["Properties"]["Principal"] == "*"}
+wanted = {(function, f"lambda:{action}") for function in ("Backend", "Throttled", "Single", "Brief")
+          for action in ("InvokeFunctionUrl", "InvokeFunction")}
+assert granted == wanted, granted
+print("SAM makes", len(stack), "resources of it, the gateway responses as in deploy/gateway")
+END
+}
+check 'verify: template and index' cases
+check 'verify: as SAM transforms it' same_responses
+
+pointed() {
+  needs python3 || return
+  python3 deploy/test/clients.py "$binary" "$1"
+}
+for way in 'base URL' http_proxy 'hosts: another name' 'hosts: another address' 'hosts: a file of its own' 'hosts: a circle'; do
+  check "clients: $way" pointed "$way"
+done

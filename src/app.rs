@@ -100,7 +100,7 @@ pub async fn run(config: Config, source: Source) -> Result<(), Error> {
     tracing::info!(
         listen = app.client_addr().map(tracing::field::display),
         admin = app.admin_addr().map(tracing::field::display),
-        version = env!("REDRIVE_VERSION"),
+        version = env!("VERSION_AND_COMMIT"),
         "redrive is ready"
     );
     supervisor::tell_ready();
@@ -233,8 +233,10 @@ impl App {
         tokio::select! {
             () = life => {}
             () = async { tokio::join!(serve, admin.run(CancellationToken::new())); } => {}
-            () = Proxy::tell_notices(&current) => {}
+            () = Proxy::tell_notices_each_minute(&current) => {}
         }
+        // Else whoever lives for less than a minute, or dies in one, keeps it for itself.
+        current.load().tell_notices();
     }
 }
 

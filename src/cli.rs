@@ -4,6 +4,7 @@
 //! reported with all the other faults.
 
 mod simulate;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -17,12 +18,13 @@ use crate::config::{self, Flags, Sources};
 use crate::{demo, gateway};
 
 pub use self::simulate::SimulateArgs;
+pub use self::verify::VerifyArgs;
 
 /// The program's arguments.
 #[derive(Debug, Parser)]
 #[command(
     name = "redrive",
-    version = env!("REDRIVE_VERSION"),
+    version = env!("VERSION_AND_COMMIT"),
     about = "A reverse retry proxy between clients that cannot retry and Amazon API Gateway",
     override_usage = "redrive [OPTIONS] [COMMAND]",
     after_help = EXAMPLE,
@@ -50,6 +52,8 @@ pub enum Command {
     Gateway(GatewayArgs),
     /// Say what a configuration would do, under given limits and load
     Simulate(SimulateArgs),
+    /// Hold a real API against the classification
+    Verify(VerifyArgs),
     /// Exit 0 when the local sidecar is ready
     Health(HealthArgs),
 }
@@ -264,7 +268,7 @@ fn print(mut out: impl Write, text: &str) {
 const EXIT_USAGE: u8 = 2;
 
 /// A listener or the runtime cannot start (`EX_UNAVAILABLE` of BSD's sysexits).
-const EXIT_CANNOT_START: u8 = 69;
+pub const EXIT_CANNOT_START: u8 = 69;
 
 /// What the help of `run` ends with.
 const RUN_HELP: &str = "\
@@ -273,6 +277,8 @@ Signals:
              `redrive check` names what needs a restart
   TERM, INT  drain: serve until nobody asks any more; a second one ends it now
 
+Every key has an environment form: REDRIVE_RETRY__MAX_ATTEMPTS__THROTTLED=5
+
 Example:
   redrive run --config redrive.toml";
 
@@ -280,8 +286,7 @@ Example:
 const EXAMPLE: &str = "\
 Example:
   redrive --upstream https://abc123.execute-api.eu-west-1.amazonaws.com/prod
-  curl http://127.0.0.1:7480/orders
-Every key has an environment form: REDRIVE_RETRY__MAX_ATTEMPTS__THROTTLED=5";
+  curl http://127.0.0.1:7480/orders";
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `schedule` | when which request is sent |
 //! | `client` | one that cannot retry |
+//! | `operator` | who configures redrive, reloads and drains it |
 //! | `stage` | gateways, redrive and clients, wired and played |
 //! | `tally` | what the clients saw |
 //! | `report` | both sides beside each other |
@@ -20,12 +21,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{app, config, gateway};
 
 mod client;
+mod operator;
 mod report;
 mod schedule;
 mod screen;
 mod stage;
 mod tally;
 
+pub use self::operator::Operator;
 pub use self::report::{Limits, Report, SideReport, Traffic};
 pub use self::schedule::Shape;
 pub use self::stage::{Moment, Plan, Stage};

@@ -17,11 +17,12 @@
 //! | `door` | all limits in order, and the counts |
 //! | `front` | what each front door of AWS says |
 //! | `wire` | requests off a stream |
+//! | `cases` | the faults that no limit provokes, by name |
 //! | `connection` | one connection, and what becomes of an upload that was answered early |
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::tcp;
 
 mod bucket;
+mod cases;
 mod connection;
 mod door;
 mod front;
@@ -101,8 +103,7 @@ pub enum Error {
 pub struct Gateway {
     listener: TcpListener,
     local_addr: SocketAddr,
-    front: Front,
-    counts: Arc<Counts>,
+    service: Arc<connection::Service>,
 }
 
 impl Gateway {
@@ -118,8 +119,7 @@ impl Gateway {
         Ok(Self {
             listener,
             local_addr,
-            front: params.front,
-            counts: Arc::new(Counts::new(&params)),
+            service: Arc::new(connection::Service::new(&params)),
         })
     }
 
@@ -130,7 +130,7 @@ impl Gateway {
 
     /// Its counts, which outlive it.
     pub fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.counts)
+        Arc::clone(&self.service.counts)
     }
 
     /// Serves until `shutdown`; then takes no connection and no request more, and gives those begun 5 s to end.
@@ -153,8 +153,8 @@ impl Gateway {
                     };
                     // Without it, answers wait for acknowledgements. A stream that refuses is broken and soon found so.
                     stream.set_nodelay(true).ok();
-                    let counts = Arc::clone(&self.counts);
-                    connections.spawn(connection::serve(stream, self.front, counts, closing.clone()));
+                    let service = Arc::clone(&self.service);
+                    connections.spawn(connection::serve(stream, service, closing.clone()));
                 }
             }
         }
@@ -175,8 +175,9 @@ pub async fn run(params: Params) -> Result<(), Error> {
     let counts = gateway.counts();
     let addr = gateway.local_addr();
     say(format_args!(
-        "redrive gateway on http://{addr}: {params}; counts at {}",
-        connection::COUNTS_PATH
+        "redrive gateway on http://{addr}: {params}; counts at {}, cases of `redrive verify` below {}",
+        connection::COUNTS_PATH,
+        cases::PATH
     ));
     let stop = async {
         tokio::select! {
@@ -198,6 +199,19 @@ fn say(line: fmt::Arguments<'_>) {
 }
 
 impl Params {
+    /// A REST API without limits on 127.0.0.1:7490, whose function takes 20 ms.
+    pub const fn unlimited() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT_DEFAULT),
+            rate: None,
+            burst: None,
+            concurrency: None,
+            service_time: SERVICE_TIME_DEFAULT,
+            quota: None,
+            front: Front::Rest,
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.burst.is_some() && self.rate.is_none() {
             return Err(Error::BurstWithoutRate);
@@ -215,17 +229,8 @@ impl Params {
 }
 
 impl Default for Params {
-    /// A REST API without limits on 127.0.0.1:7490, whose function takes 20 ms.
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_DEFAULT)),
-            rate: None,
-            burst: None,
-            concurrency: None,
-            service_time: SERVICE_TIME_DEFAULT,
-            quota: None,
-            front: Front::Rest,
-        }
+        Self::unlimited()
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! | layer | rooms | what happens there |
 //! |---|---|---|
-//! | 7 | `main`, [`cli`], [`check`], [`health`], [`demo`] | the process and its commands |
+//! | 7 | `main`, [`cli`], [`check`], [`health`], [`demo`], [`verify`] | the process and its commands |
 //! | 6 | [`app`] | composition: the one file that knows everything |
 //! | 5 | [`config`] | text to parameters, every fault at once; [`gateway`], a stand-in for AWS that shares nothing with what it judges; [`simulate`], virtual time around the decisions |
 //! | 4 | [`server`], [`admin`], [`telemetry`] | the edges: bytes in, bytes out |
@@ -70,3 +70,4 @@ pub mod check;
 pub mod cli;
 pub mod demo;
 pub mod health;
+pub mod verify;

@@ -6,9 +6,9 @@ use std::thread::available_parallelism;
 
 use clap::Parser;
 use redrive::check::{self, EXIT_OTHER};
-use redrive::cli::{Cli, Command, Failure, complain, say};
+use redrive::cli::{Cli, Command, EXIT_CANNOT_START, Failure, complain, say};
 use redrive::config::Config;
-use redrive::{app, demo, health, simulate};
+use redrive::{app, demo, health, simulate, verify};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -65,8 +65,26 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             say(&simulate::told(&params, args.json));
             args.plot.map_or(Ok(()), |file| draw(&file, &params))
         }
+        Command::Verify(args) => verified(&args.into()),
         Command::Gateway(args) => Ok(runtime()?.block_on(redrive::gateway::run(args.into()))?),
     }
+}
+
+/// Verifies a real API; that it is not as expected is a failure, and one to be told in a word.
+fn verified(params: &verify::Params) -> Result<(), Failure> {
+    let ended = runtime()?.block_on(verify::run(params, say));
+    let report = ended.map_err(|e| Failure::new(EXIT_CANNOT_START, &e))?;
+    if report.is_as_expected() {
+        return Ok(());
+    }
+    Err(Failure {
+        code: EXIT_OTHER,
+        text: format!(
+            "{} of {} cases are not as expected",
+            report.faults(),
+            report.cases()
+        ),
+    })
 }
 
 /// Draws a simulation into a file; the table has been told by then.

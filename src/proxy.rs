@@ -244,15 +244,16 @@ impl Proxy {
         self.shared.arrivals()
     }
 
-    /// Tells the operator once a minute what happened, if it did, also on routes that are gone by now. Never returns.
-    pub async fn tell_notices(current: &ArcSwap<Self>) {
-        notice::tell_each_minute(|| {
-            let path = current.load();
-            let learned = path.lasting.learned();
-            let pasts = learned.pasts.all();
-            pasts.for_each(|past| past.notices.tell(&past.name));
-        })
-        .await;
+    /// Tells the operator what happened since the last time, if something did, also on routes that are gone by now.
+    pub fn tell_notices(&self) {
+        let learned = self.lasting.learned();
+        let pasts = learned.pasts.all();
+        pasts.for_each(|past| past.notices.tell(&past.name));
+    }
+
+    /// Does so once a minute, on whatever is the path by then. Never returns.
+    pub async fn tell_notices_each_minute(current: &ArcSwap<Self>) {
+        notice::each_minute(|| current.load().tell_notices()).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redrive::demo::{Moment, Plan, Report, Shape, SideReport, Stage};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// One burst, as the demo itself plays them, and less quiet around it.
 fn plan() -> Plan {
@@ -115,6 +115,57 @@ async fn traffic_without_an_end_goes_on_until_it_is_stopped_and_is_then_reported
     }
     assert!(report.traffic.seconds > 3.0);
     assert!(report.traffic.seconds <= elapsed.as_secs_f64());
+}
+
+/// Others of what may change while it serves: budget, window, waits, connections, memory, and what is logged.
+fn settings(n: u32) -> [(&'static str, String); 6] {
+    [
+        ("REDRIVE_BUDGET__CAPACITY", format!("{}", 400 + n % 7)),
+        ("REDRIVE_PACE__MAX_WAIT", format!("{}s", 8 + n % 3)),
+        ("REDRIVE_PACE__MAX_WAITING", format!("{}", 1000 + n % 5)),
+        ("REDRIVE_CONNECTIONS__MAX", format!("{}", 200 + n % 2)),
+        ("REDRIVE_REPLAY__MAX_TOTAL", format!("{}MiB", 60 + n % 3)),
+        ("REDRIVE_CLIENT__IDLE", format!("{}s", 60 + n % 10)),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_reloads_and_a_drain_under_its_endless_load_lose_not_one_request() {
+    let plan = Plan {
+        length: None,
+        ..plan()
+    };
+    let stage = Stage::build(plan.gateway).await.unwrap();
+    let (operator, (tell, mut told)) = (stage.operator(), watch::channel(None::<Moment>));
+    let operating = async move {
+        for n in 0..1000 {
+            operator.reload(&settings(n)).await.unwrap();
+        }
+        // A whole burst has come by then, and there is traffic behind the drain as well.
+        told.wait_for(|it| it.is_some_and(|it| it.elapsed > plan.shape.period))
+            .await
+            .unwrap();
+        operator.drain();
+        let sent = told.borrow_and_update().map_or(0, |it| it.sent);
+        let enough = |it: Moment| it.sent > sent + 100 && it.redrive_waiting < 5;
+        told.wait_for(|it| it.is_some_and(enough)).await.unwrap();
+    };
+
+    let watch = |moment: &Moment| {
+        tell.send_replace(Some(*moment));
+    };
+    let report = stage.play(&plan, operating, watch).await.unwrap();
+
+    assert_counts_add_up(&report.direct);
+    assert_counts_add_up(&report.redrive);
+    let own: Vec<_> = report
+        .redrive
+        .failures
+        .keys()
+        .filter(|kind| kind.parse::<u16>().is_err())
+        .collect();
+    assert!(own.is_empty(), "{report:?}");
+    assert!(report.redrive.success.unwrap() >= 0.99, "{report:?}");
 }
 
 #[tokio::test]

@@ -1,13 +1,17 @@
 """What no schema says about the manifests: manifests.py KIND BINARY FILE...
 
 Holds kubernetes, podmonitor, ecs and compose files against what redrive needs of them, and gives the configuration in them to
-`redrive check`, under the environment that the container has there. Prints one line, or every fault.
+`redrive check`, under the environment that the container has there; the index of the verify stack is given to `redrive verify`.
+Prints one line, or every fault.
 """
 
+import http.server
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 
 import yaml
 
@@ -131,8 +135,88 @@ def compose(binary, file):
     check(binary, environment, file)
 
 
+def handler(function, environment):
+    """The handler of an inline function, as Lambda would call it."""
+    names = {}
+    exec(compile(function["Properties"]["InlineCode"], "inline", "exec"), names)
+
+    def call(event):
+        before = dict(os.environ)
+        os.environ.update(environment)
+        try:
+            return names["handler"](event, None)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    return call
+
+
+def paths(api):
+    return api["Properties"]["DefinitionBody"]["paths"]
+
+
+def verify(binary, file):
+    resources = yaml.load(open(file), Template)["Resources"]
+    variables = resources["Index"]["Properties"]["Environment"]["Variables"]
+    answers = {}
+
+    class Stack(http.server.BaseHTTPRequestHandler):
+        """Its index, and a 404 for each case."""
+
+        def do_GET(self):
+            body = answers.get(self.path, b"{}")
+            self.send_response(200 if self.path in answers else 404)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stack) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        environment = {name: f"{base}/{name.lower()}" for name in variables}
+        for name in ("BACKEND", "THROTTLED", "SINGLE", "BRIEF", "LOCKED"):  # a function URL ends in a slash
+            environment[name] += "/"
+        environment["KEY"] = "0" * 36
+        index = handler(resources["Index"], environment)({})
+        answers["/verify/index"] = index["body"].encode()
+        ran = subprocess.run([binary, "verify", "--json", f"{base}/verify"], env={}, capture_output=True, text=True)
+        server.shutdown()
+    hold(ran.returncode == 1, f"redrive verify ends with {ran.returncode}: {ran.stderr}")
+    report = json.loads(ran.stdout)
+    hold(not report["unknown"], f"redrive verify does not know {report['unknown']}")
+    for case in report["cases"]:
+        hold(case["finding"] != "absent", f"the index does not have {case['case']}")
+        got = case["observed"] and case["observed"]["status"]
+        hold(got == 404, f"{case['case']} is asked elsewhere: {got}")
+
+    cases = json.loads(index["body"])["cases"]
+    apis = {"rest": ("Rest", ""), "marked": ("Marked", f"{base}/marked"), "http": ("Http", f"{base}/http")}
+    for case, place in cases.items():
+        front, name = case.split("-", 1)
+        if front not in apis:
+            continue
+        api, prefix = apis[front]
+        path = place["at"].removeprefix(prefix)
+        hold((path in paths(resources[api])) == (name != "no-route"), f"{case} is at {path}, which {api} does not have, or should not")
+        hold(("key" in place) == (name == "quota"), f"{case} has a key, or lacks it")
+    for api in ("Rest", "Marked"):
+        hold(paths(resources[api])["/quota"]["get"]["security"] == [{"key": []}], f"{api}: /quota wants no key")
+    fewer = json.loads(handler(resources["Index"], environment | {"SINGLE": ""})({})["body"])["cases"]
+    hold(cases.keys() - fewer.keys() == {"rest-concurrency", "url-concurrency"}, "without a reserved concurrency other cases are left out")
+    # What each function does is all that a case is.
+    backend = handler(resources["Backend"], {})
+    hold(backend({"path": "/verify/ok"})["statusCode"] == backend({"rawPath": "/ok"})["statusCode"] == 200, "ok is not")
+    hold(not isinstance(backend({"path": "/malformed"}), dict), "malformed is an answer")
+    limits = {name: it["Properties"].get("ReservedConcurrentExecutions") for name, it in resources.items() if it["Type"].endswith("::Function")}
+    hold(limits["Throttled"] == 0 and limits["Backend"] is None, f"concurrency is reserved like this: {limits}")
+
+
 kind, binary, *files = sys.argv[1:]
 for file in files:
-    {"kubernetes": kubernetes, "podmonitor": podmonitor, "ecs": ecs, "compose": compose}[kind](binary, file)
+    {"kubernetes": kubernetes, "podmonitor": podmonitor, "ecs": ecs, "compose": compose, "verify": verify}[kind](binary, file)
 print("\n".join(faults) or f"{len(files)} of {kind} hold")
 sys.exit(bool(faults))

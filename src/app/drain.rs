@@ -3,7 +3,12 @@
 //! A sidecar is told to end last, or at the same moment as the clients that it serves, which may have calls left to make
 //! (a native sidecar of Kubernetes is the first, ECS the second). So listeners stay open, new connections too, and only
 //! whoever keeps a connection is told that it has no future: HTTP/1 by `Connection: close` on its next answer, HTTP/2 by
-//! GOAWAY. A request that comes after the end then finds no connection to be lost on.
+//! GOAWAY. A request that comes after the end then finds no connection to be lost on. Other sidecars were wrong to close like
+//! this while an application still called out through them (istio#51855): their listener was gone for the next connection. Here
+//! it is not, until the end.
+//!
+//! A tunnel's bytes are none of redrive's business, so nothing can be said in it: it is told by its end, after
+//! `shutdown.grace`, unless it ends by itself. One that idles keeps the drain for so long.
 
 use std::time::{Duration, Instant};
 

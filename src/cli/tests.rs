@@ -48,6 +48,9 @@ fn what_does_not_exist_is_a_usage_error() {
     for line in [
         "redrive simulate",
         "redrive verify",
+        "redrive verify a.example/stage",
+        "redrive verify ftp://a.example",
+        "redrive verify https://a.example/?b",
         "redrive --upstream",
         "redrive --nonsense",
         "redrive --upstream https://a.example check",
@@ -103,7 +106,9 @@ fn every_help_fits_a_screen() {
         .collect();
     assert_eq!(
         names,
-        ["run", "check", "demo", "gateway", "simulate", "health"]
+        [
+            "run", "check", "demo", "gateway", "simulate", "verify", "health"
+        ]
     );
     let mut pages = vec![program.render_help().to_string()];
     for name in &names {

@@ -2,7 +2,10 @@
 //!
 //! Silent on the defaults, and on anything that is only unusual. Expects a configuration without faults.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use http::Method;
 
 use super::fault::Fault;
 use super::layer::{Layer, Layers, View};
@@ -67,11 +70,17 @@ fn times(view: View<'_>, warnings: &mut Vec<Fault>) {
     };
     let exceeds = |path: &str, limit: Duration| view.time(path).is_some_and(|time| time > limit);
 
-    // Somewhat above is usual: an attempt that was started in time is worth waiting for.
+    // A little above is fine, as the defaults are: an attempt that was started in time is worth waiting for. Who sets the total
+    // alone has not asked for much longer attempts, and need not hear of every second.
+    let attempt_max = if view.place(&["deadline.attempt"]).is_some() {
+        total.saturating_add(total / 20)
+    } else {
+        total.saturating_mul(2)
+    };
     warn(
         &["deadline.attempt", "deadline.total"],
-        exceeds("deadline.attempt", total.saturating_mul(2)),
-        "`deadline.attempt` is more than twice `deadline.total`",
+        exceeds("deadline.attempt", attempt_max),
+        "`deadline.attempt` is above `deadline.total`",
         "an attempt that was started in time may keep its caller that long: set it to less",
     );
     warn(
@@ -183,13 +192,20 @@ fn unreachable(layers: &Layers, warnings: &mut Vec<Fault>) {
             ));
             continue;
         }
-        let earlier = layers.routes[..index]
-            .iter()
-            .find(|earlier| covers(earlier, route));
-        let Some(earlier) = earlier else { continue };
+        let earlier = covering(&layers.routes[..index], route);
+        if earlier.is_empty() {
+            continue;
+        }
         let view = View::rule(route);
         let text = |layer: &Layer, path| View::rule(layer).text(path).unwrap_or_default();
-        let gets = if loosens(earlier) {
+        let names = earlier
+            .iter()
+            .map(|earlier| format!("`{}`", text(earlier, "name")));
+        let (stand, match_what) = match earlier.len() {
+            1 => ("stands", "matches what it matches"),
+            _ => ("stand", "match together what it matches"),
+        };
+        let gets = if earlier.iter().any(|earlier| loosens(earlier)) {
             "gets at most requests whose path holds `..`, `//` or an encoded step"
         } else {
             "gets no requests"
@@ -197,11 +213,11 @@ fn unreachable(layers: &Layers, warnings: &mut Vec<Fault>) {
         warnings.push(Fault::new(
             view.place(&["path"]),
             format!(
-                "route `{}` {gets}: `{}` stands before it and matches what it matches",
+                "route `{}` {gets}: {} {stand} before it and {match_what}",
                 text(route, "name"),
-                text(earlier, "name")
+                names.collect::<Vec<_>>().join(", ")
             ),
-            "put it before that one, or leave it out",
+            "put it first, or leave it out",
         ));
     }
 }
@@ -210,21 +226,32 @@ fn loosens(route: &Layer) -> bool {
     LOOSENING.iter().any(|path| route.slot(path).is_some())
 }
 
-fn covers(earlier: &Layer, later: &Layer) -> bool {
-    let (earlier, later) = (View::rule(earlier), View::rule(later));
-    let (Some(wide), Some(narrow)) = (earlier.text("path"), later.text("path")) else {
+/// Those that together match all that `later` matches; none where it is left something.
+fn covering<'a>(earlier: &'a [Layer], later: &Layer) -> Vec<&'a Layer> {
+    let candidates: Vec<_> = earlier.iter().filter(|it| covers_path(it, later)).collect();
+    let takes = |method: Option<&Method>| {
+        candidates.iter().position(|candidate| {
+            let taken = View::rule(candidate).methods("methods");
+            taken.is_none_or(|taken| method.is_some_and(|method| taken.contains(method)))
+        })
+    };
+    let places: Option<BTreeSet<_>> = match View::rule(later).methods("methods") {
+        None => takes(None).map(|place| [place].into()),
+        Some(methods) => methods.iter().map(|method| takes(Some(method))).collect(),
+    };
+    let places = places.unwrap_or_default();
+    places.into_iter().map(|place| candidates[place]).collect()
+}
+
+fn covers_path(earlier: &Layer, later: &Layer) -> bool {
+    let path = |layer| View::rule(layer).text("path");
+    let (Some(wide), Some(narrow)) = (path(earlier), path(later)) else {
         return false;
     };
-    let paths = match wide.strip_suffix('*') {
+    match wide.strip_suffix('*') {
         Some(prefix) => narrow.starts_with(prefix),
         None => wide == narrow,
-    };
-    let methods = match (earlier.methods("methods"), later.methods("methods")) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => narrow.iter().all(|method| wide.contains(method)),
-    };
-    paths && methods
+    }
 }
 
 /// A route that sets one of these may loosen safety, and then does not match paths that two servers may read differently.

@@ -8,8 +8,6 @@
 //! while it waits and four while an attempt runs (both ends of each connection), a direct one two, and
 //! [`REDRIVE_CONNECTIONS_MAX`] and [`DIRECT_CONNECTIONS_MAX`] say how many there are at once.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,12 +18,12 @@ use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 
 use super::Error;
 use super::client::Client;
+use super::operator::{self, Operator};
 use super::report::{Limits, Report, SideReport, Traffic};
 use super::schedule::{Arrival, Schedule, Shape};
 use super::tally::{Exchange, Tally};
 use crate::app::App;
 use crate::clock;
-use crate::config::{Config, Flags, Sources};
 use crate::gateway::{self, Counts, Gateway};
 
 /// What is played.
@@ -47,6 +45,7 @@ pub struct Stage {
     behind: Backend,
     client_addr: SocketAddr,
     admin_addr: SocketAddr,
+    operator: Operator,
     /// The gateways and redrive, which run until this is dropped.
     running: JoinSet<()>,
 }
@@ -109,12 +108,13 @@ impl Stage {
         let mut running = JoinSet::new();
         let direct = Backend::start(gateway, &mut running).await?;
         let behind = Backend::start(gateway, &mut running).await?;
-        let app = App::build(&config(behind.addr)?).await?;
+        let app = App::build(&operator::load(behind.addr, &[])?.config).await?;
         let client_addr = app.client_addr().ok_or(Error::Unbound)?;
         let admin_addr = app.admin_addr().ok_or(Error::Unbound)?;
-        // Never asked to drain: when the stage is dropped, nobody is left to be served.
-        running.spawn(app.run(std::future::pending()));
+        let operator = Operator::new(app.reloader(), behind.addr);
+        running.spawn(app.run(operator.asks_for_drain()));
         Ok(Self {
+            operator,
             direct,
             behind,
             client_addr,
@@ -136,6 +136,11 @@ impl Stage {
     /// Where the gateway is that is asked directly.
     pub fn direct_addr(&self) -> SocketAddr {
         self.direct.addr
+    }
+
+    /// Who changes redrive while it plays. Nobody does in the demo itself: when the stage is dropped, nobody is left to be served.
+    pub fn operator(&self) -> Operator {
+        self.operator.clone()
     }
 
     /// Sends the plan's traffic to both sides until it ends or `stop` does, and waits for the answers that are due.
@@ -254,24 +259,6 @@ impl Load {
     }
 }
 
-/// The product's defaults before this upstream: what an operator gets who sets nothing else.
-fn config(upstream: SocketAddr) -> Result<Config, Error> {
-    let sources = Sources {
-        flags: Flags {
-            config: None,
-            upstream: Some(format!("http://{upstream}")),
-            listen: Some(ANY_PORT.to_owned()),
-            admin: Some(ANY_PORT.to_owned()),
-        },
-        // The environment is the operator's, for their own redrive.
-        env: BTreeMap::new(),
-        read: &|_| Err(io::ErrorKind::NotFound.into()),
-    };
-    Ok(Config::load(&sources)?.config)
-}
-
-/// A free port on loopback.
-const ANY_PORT: &str = "127.0.0.1:0";
 /// Any would do; this one is always the same, so that two runs can be compared.
 const SEED: u64 = 20_180_601;
 /// Four bursts: enough to see that each is survived, short enough to be watched.

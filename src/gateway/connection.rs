@@ -18,33 +18,52 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::Params;
+use super::cases::{self, Case, Cases};
 use super::door::{Counts, Door, Refusal};
 use super::front::{self, Answer, Front};
 use super::wire::{Framing, Head, Unreadable, Weight, Wire};
 
 /// Serves a connection to its end. Once `closing`, a request that has begun is answered and no other is taken.
-pub(super) async fn serve<S>(
-    stream: S,
-    front: Front,
-    counts: Arc<Counts>,
-    closing: CancellationToken,
-) where
+pub(super) async fn serve<S>(stream: S, service: Arc<Service>, closing: CancellationToken)
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = Connection {
         wire: Wire::new(stream),
-        front,
-        counts,
+        front: service.front,
+        service,
         closing,
     };
     while let Ok(Next::Request) = connection.request().await {}
 }
 
+/// What every connection asks.
+#[derive(Debug)]
+pub(super) struct Service {
+    front: Front,
+    /// The limits, and what came of them.
+    pub(super) counts: Arc<Counts>,
+    cases: Cases,
+}
+
 struct Connection<S> {
     wire: Wire<S>,
+    /// The door that the request at hand came in by: the gateway's own, or that of a case.
     front: Front,
-    counts: Arc<Counts>,
+    service: Arc<Service>,
     closing: CancellationToken,
+}
+
+impl Service {
+    /// A gateway with its limits, and the cases, which have their own.
+    pub(super) fn new(params: &Params) -> Self {
+        Self {
+            front: params.front,
+            counts: Arc::new(Counts::new(params)),
+            cases: Cases::new(),
+        }
+    }
 }
 
 /// What follows an exchange.
@@ -68,6 +87,7 @@ enum Upload {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Takes a request and answers it. An error means that the client is gone: nobody is left to be told.
     async fn request(&mut self) -> io::Result<Next> {
+        self.front = self.service.front;
         let more = tokio::select! {
             // A request that is already there when the gateway closes is answered.
             biased;
@@ -86,31 +106,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     .await;
             }
         };
-        if head.method == "GET" && head.target == COUNTS_PATH {
-            let seen = serde_json::to_string(&self.counts.snapshot())?;
-            return self
-                .answer(
-                    &head,
-                    front::json(StatusCode::OK, None, seen),
-                    Upload::Unread,
-                )
-                .await;
+        if let Some(answer) = self.told(&head)? {
+            return self.answer(&head, answer, Upload::Unread).await;
         }
-        if let Err(refusal) = self.counts.door(Door::enter) {
+        let service = Arc::clone(&self.service);
+        if let Some(case) = service.cases.at(&head.target) {
+            return self.stage(&head, case).await;
+        }
+        if let Err(refusal) = self.service.counts.door(Door::enter) {
             return self.throttle(&head, refusal, Upload::Unread).await;
         }
         match self.upload(&head).await {
             Ok(weight) => self.invoke(&head, weight).await,
             Err(Unreadable::TooLarge) => {
-                self.counts.door(|door, _| door.count_too_large());
+                self.service.counts.door(|door, _| door.count_too_large());
                 // None of a sized body was read, and some of a chunked one. Either way it is too long to be read out.
                 self.answer(&head, self.front.too_large(), Upload::Lost)
                     .await
             }
             Err(fault) => {
-                self.counts.door(|door, _| door.count_unfinished());
+                self.service.counts.door(|door, _| door.count_unfinished());
                 self.refuse(fault).await
             }
+        }
+    }
+
+    /// The answer to a question about the gateway itself.
+    fn told(&self, head: &Head) -> io::Result<Option<Answer>> {
+        if head.method != "GET" {
+            return Ok(None);
+        }
+        Ok(match &*head.target {
+            COUNTS_PATH => {
+                let seen = serde_json::to_string(&self.service.counts.snapshot())?;
+                Some(front::json(StatusCode::OK, None, seen))
+            }
+            cases::INDEX_PATH => Some(self.service.cases.index()),
+            _ => None,
+        })
+    }
+
+    /// Answers as the case says, whatever the gateway's own limits.
+    async fn stage(&mut self, head: &Head, case: &Case) -> io::Result<Next> {
+        self.front = case.front;
+        match self.upload(head).await {
+            Ok(_) => {
+                let answer = case.answer().await;
+                self.answer(head, answer, Upload::Read).await
+            }
+            Err(fault) => self.refuse(fault).await,
         }
     }
 
@@ -133,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Runs the function: it does nothing but take its time and describe the request.
     async fn invoke(&mut self, head: &Head, weight: Weight) -> io::Result<Next> {
-        let end = match self.counts.door(Door::invoke) {
+        let end = match self.service.counts.door(Door::invoke) {
             Ok(end) => end,
             Err(refusal) => return self.throttle(head, refusal, Upload::Read).await,
         };

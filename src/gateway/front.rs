@@ -45,6 +45,8 @@ pub(super) struct Answer {
     content_type: &'static str,
     /// The value of `x-amzn-ErrorType`, where the front sends one.
     error_type: Option<&'static str>,
+    /// The value of the header that `deploy/gateway` sets, where the API has its gateway responses.
+    marker: Option<&'static str>,
     body: Cow<'static, str>,
 }
 
@@ -176,6 +178,9 @@ impl Front {
         if let Some(error_type) = answer.error_type {
             head.push(("x-amzn-ErrorType", error_type));
         }
+        if let Some(marker) = answer.marker {
+            head.push(("x-gw-error", marker));
+        }
         match self {
             Self::Rest | Self::Rest2018 => head.push(("x-amz-apigw-id", &*extended_id)),
             Self::Http => head.push(("apigw-requestid", &*extended_id)),
@@ -191,6 +196,16 @@ impl Front {
             bytes.push_str(&answer.body);
         }
         bytes.into_bytes()
+    }
+}
+
+impl Answer {
+    /// The same answer, made by a marked gateway response of this type.
+    pub(super) fn marked(self, response_type: &'static str) -> Self {
+        Self {
+            marker: Some(response_type),
+            ..self
+        }
     }
 }
 
@@ -221,6 +236,7 @@ pub(super) fn json(
         status,
         content_type: "application/json",
         error_type,
+        marker: None,
         body: body.into(),
     }
 }
@@ -231,6 +247,7 @@ pub(super) fn text(status: StatusCode, body: &'static str) -> Answer {
         status,
         content_type: "text/plain",
         error_type: None,
+        marker: None,
         body: body.into(),
     }
 }

@@ -52,8 +52,9 @@ impl Notices {
             (requests > 0).then(|| {
                 format!(
                     "{requests} {method} on `{route}` looked throttled and were not retried: unsafe. They may have run; send \
-                     an Idempotency-Key, mark the gateway's responses (retry.marker_header), or, if running one twice is \
-                     harmless, set retry.unsafe_methods = \"always\" for this route"
+                     an Idempotency-Key, or, of a REST API whose integrations are all Lambda proxies, mark the responses \
+                     (deploy/gateway) and set retry.integration = \"lambda\", or, if running one twice is harmless, set \
+                     retry.unsafe_methods = \"always\" for this route"
                 )
             })
         });
@@ -70,7 +71,7 @@ impl Notices {
 }
 
 /// Once a minute has what happened told, on all the routes that there are by then. Never returns.
-pub async fn tell_each_minute(tell: impl Fn()) {
+pub async fn each_minute(tell: impl Fn()) {
     loop {
         tokio::time::sleep(EVERY).await;
         tell();
@@ -120,7 +121,7 @@ mod tests {
             .finish();
         let _logs = tracing::subscriber::set_default(subscriber);
         let routes = [("orders", &orders), ("search", &search)];
-        let telling = tell_each_minute(|| {
+        let telling = each_minute(|| {
             let routes = routes.iter();
             routes.for_each(|(route, notices)| notices.tell(route));
         });
@@ -162,6 +163,7 @@ mod tests {
                 .starts_with("2 POST on `orders` looked throttled and were not retried: unsafe.")
         );
         assert!(told[0].contains("retry.unsafe_methods"));
+        assert!(told[0].contains("retry.integration"));
         assert!(
             notices.take("orders").is_empty(),
             "the next minute starts anew"

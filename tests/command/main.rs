@@ -10,6 +10,7 @@ mod process;
 mod reload;
 mod systemd;
 mod tls;
+mod verify;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

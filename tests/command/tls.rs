@@ -31,17 +31,17 @@ impl Drop for Directory {
     }
 }
 
-/// A certificate and its key in PEM.
-fn issued() -> (String, String) {
+/// A certificate for this name and its key in PEM.
+pub(crate) fn issued(name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["sidecar.test".to_owned()]).unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
 #[test]
 fn every_file_that_cannot_be_used_is_told_at_its_key() {
     let files = Directory::new("faults");
-    let (cert, _) = issued();
+    let (cert, _) = issued("sidecar.test");
     let cert = files.write("cert.pem", &cert);
     let missing = files.0.join("none.pem").to_str().unwrap().to_owned();
     let empty = files.write("empty.pem", "nothing\n");
@@ -68,8 +68,8 @@ fn every_file_that_cannot_be_used_is_told_at_its_key() {
 #[test]
 fn a_key_of_another_certificate_is_told_at_its_key() {
     let files = Directory::new("mismatch");
-    let cert = files.write("cert.pem", &issued().0);
-    let key = files.write("key.pem", &issued().1);
+    let cert = files.write("cert.pem", &issued("sidecar.test").0);
+    let key = files.write("key.pem", &issued("sidecar.test").1);
     let env = [
         ("REDRIVE_UPSTREAM", "http://api.example"),
         ("REDRIVE_TLS__LISTEN__CERT", cert.as_str()),
@@ -86,7 +86,7 @@ fn a_key_of_another_certificate_is_told_at_its_key() {
 #[test]
 fn files_are_read_again_on_a_hangup_and_from_time_to_time() {
     let files = Directory::new("hangup");
-    let (cert, key) = issued();
+    let (cert, key) = issued("sidecar.test");
     let paths = (files.write("cert.pem", &cert), files.write("key.pem", &key));
     let env = [
         ("REDRIVE_UPSTREAM", "http://api.example"),
@@ -102,7 +102,7 @@ fn files_are_read_again_on_a_hangup_and_from_time_to_time() {
     running.signal(Signal::HUP);
     let told = running.line_with("configuration not reloaded: the old one stays in use");
     assert!(told.contains("tls.listen.key"), "{told}");
-    let (cert, key) = issued();
+    let (cert, key) = issued("sidecar.test");
     files.write("cert.pem", &cert);
     files.write("key.pem", &key);
     running.signal(Signal::HUP);

@@ -8,8 +8,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::answers::{answer, ok, throttled_with};
-use crate::support::{Client, Origin, Peer, Reply, Sidecar, Upstream, in_time};
+use crate::answers::{answer, ok, suspected, throttled_with};
+use crate::support::{Client, Origin, Peer, Process, Reply, Sidecar, Upstream, in_time};
 
 #[tokio::test]
 async fn a_draining_sidecar_is_not_ready_and_still_serves_whoever_comes() {
@@ -272,4 +272,24 @@ async fn a_fresh_request_that_the_end_finds_waiting_is_told_why() {
         (503, Some("shutdown"))
     );
     sidecar.ended().await;
+}
+
+#[tokio::test]
+async fn what_is_told_once_a_minute_is_told_at_the_end_too() {
+    let upstream =
+        Upstream::answering([Reply::Bytes(suspected("500 Internal Server Error"))]).await;
+    let mut redrive = Process::before(upstream.addr, "").await;
+    let answer = Client::request(redrive.addr, "POST", "/", &[], b"").await;
+    assert_eq!((answer.status, answer.explained().1), (500, "unsafe"));
+
+    redrive.terminate();
+    let rest = redrive.rest_of_log().await;
+
+    let told = rest.iter().filter_map(|event| event["message"].as_str());
+    let hint = "1 POST on `default` looked throttled and were not retried: unsafe";
+    assert_eq!(
+        told.filter(|it| it.starts_with(hint)).count(),
+        1,
+        "{rest:?}"
+    );
 }

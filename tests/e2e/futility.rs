@@ -20,7 +20,8 @@ async fn a_closed_door_stops_costing_its_callers_until_it_opens() {
         }
     })
     .await;
-    let sidecar = Sidecar::before(upstream.addr, "retry.backoff.max = \"20ms\"").await;
+    let toml = "retry.backoff.max = \"20ms\"";
+    let sidecar = Sidecar::before(upstream.addr, toml).await;
     let cells = "redrive_futile_cells";
     assert_eq!(sidecar.metric(cells).await, 0.0);
 
@@ -40,6 +41,13 @@ async fn a_closed_door_stops_costing_its_callers_until_it_opens() {
     }
     assert!(knocks * 3 >= 20, "twenty retries at least: {knocks} knocks");
     assert_eq!(sidecar.metric(cells).await, 1.0);
+
+    let reloaded = format!(
+        "upstream = \"http://{}\"\n{toml}\npace.max_wait = \"9s\"",
+        upstream.addr
+    );
+    sidecar.reload(&reloaded).await.unwrap();
+    assert_eq!(sidecar.metric(cells).await, 1.0, "a reload forgets nothing");
 
     let before = upstream.count();
     for _ in 0..10 {

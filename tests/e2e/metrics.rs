@@ -172,6 +172,37 @@ async fn every_word_of_a_closed_vocabulary_has_its_series() {
     }
 }
 
+#[tokio::test]
+async fn every_route_has_all_its_series_before_it_has_a_request() {
+    let upstream = Upstream::answering([ok()]).await;
+    let route = "[[route]]\nname = \"orders\"\npath = \"/orders/*\"\n";
+    let sidecar = Sidecar::before(upstream.addr, route).await;
+
+    let page = sidecar.metrics().await;
+
+    let of = |name: &str, route: &str| {
+        let all = series(&page).into_iter();
+        let label = format!("route=\"{route}\"");
+        all.filter(|(series, _)| family(series) == name && series.contains(&label))
+            .count()
+    };
+    for route in ["orders", "default"] {
+        for (name, count) in [
+            ("redrive_requests_total", 8),
+            ("redrive_attempts_total", CLASSES.len()),
+            ("redrive_retries_total", CLASSES.len()),
+            ("redrive_retries_skipped_total", 16),
+            // Every kind with every scope.
+            ("redrive_throttled_total", 4 * 4),
+            ("redrive_request_duration_seconds_count", 1),
+            ("redrive_attempt_duration_seconds_count", 1),
+            ("redrive_wait_seconds_count", 1),
+        ] {
+            assert_eq!(of(name, route), count, "{name} of {route}");
+        }
+    }
+}
+
 const CLASSES: [&str; 10] = [
     "ok",
     "throttled",

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::support::{FOREVER, GET, PATIENCE, start};
 
 mod answers;
+mod cases;
 mod limits;
 mod support;
 mod uploads;

@@ -40,6 +40,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("demo", 7),
     ("health/", 7),
     ("health", 7),
+    ("verify/", 7),
+    ("verify", 7),
     // The map and the front door: they name the rooms and hold nothing that a room could want.
     ("lib", 8),
     ("main", 8),

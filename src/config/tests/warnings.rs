@@ -20,7 +20,7 @@ fn check(text: &str, expected: &[&str]) {
 fn nothing_is_said_where_nothing_contradicts_itself() {
     check("", &[]);
     check("[deadline]\ntotal = \"20s\"", &[]);
-    check("[deadline]\nattempt = \"60s\"", &[]);
+    check("[deadline]\nattempt = \"31500ms\"", &[]);
     check("[pace]\nmode = \"off\"", &[]);
     check("[retry]\nmax_attempts = { throttled = 1000 }", &[]);
     check("[budget]\nratio = 0", &[]);
@@ -31,8 +31,8 @@ fn nothing_is_said_where_nothing_contradicts_itself() {
 #[test]
 fn times_that_end_each_other_are_odd() {
     check(
-        "[deadline]\nattempt = \"61s\"",
-        &["redrive.toml:3:11: `deadline.attempt` is more than twice `deadline.total`"],
+        "[deadline]\nattempt = \"32s\"",
+        &["redrive.toml:3:11: `deadline.attempt` is above `deadline.total`"],
     );
     check(
         "[pace]\nmax_wait = \"31s\"",
@@ -127,6 +127,24 @@ fn a_route_that_an_earlier_one_leaves_nothing_to_is_odd() {
                 ("/a", ""),
             ],
             &["gets at most requests whose path holds"],
+        ),
+        (
+            &[
+                ("/a/*", "methods = [\"GET\"]"),
+                ("/*", "methods = [\"POST\", \"PUT\"]"),
+                ("/a/b", "methods = [\"POST\", \"GET\"]"),
+            ],
+            &[
+                "route `r2` gets no requests: `r0`, `r1` stand before it and match together what it matches",
+            ],
+        ),
+        (
+            &[
+                ("/a/*", "methods = [\"GET\"]"),
+                ("/*", "methods = [\"PUT\"]"),
+                ("/a/b", "methods = [\"POST\", \"GET\"]"),
+            ],
+            &[],
         ),
         (&[("/a/b", ""), ("/a/*", "")], &[]),
         (&[("/a/*", ""), ("/a", "")], &[]),

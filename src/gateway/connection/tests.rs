@@ -2,7 +2,6 @@
 
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
-use super::super::Params;
 use super::*;
 use crate::clock;
 
@@ -15,14 +14,14 @@ async fn serve_client<F: Future<Output = ()>>(
 ) -> (Duration, super::super::Seen) {
     let (ours, theirs) = duplex(64 * 1024);
     let closing = CancellationToken::new();
-    let counts = Arc::new(Counts::new(&Params::default()));
+    let service = Arc::new(Service::new(&Params::default()));
     let start = clock::now();
     let server = async {
-        serve(ours, Front::Rest, Arc::clone(&counts), closing.clone()).await;
+        serve(ours, Arc::clone(&service), closing.clone()).await;
         clock::now() - start
     };
     let (lived, ()) = tokio::join!(server, client(theirs, closing.clone()));
-    (lived, counts.snapshot())
+    (lived, service.counts.snapshot())
 }
 
 /// What the gateway says until it closes its side.

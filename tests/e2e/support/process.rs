@@ -73,7 +73,6 @@ impl Process {
     }
 
     /// Reads the log to its end, which comes with the process's own.
-    #[cfg(feature = "otlp")]
     pub(crate) async fn rest_of_log(&mut self) -> Vec<Value> {
         let mut events = Vec::new();
         in_time("the process's end", async {
