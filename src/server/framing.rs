@@ -7,7 +7,7 @@
 //! What is found at fault is not answered here, since the answers to earlier requests go first. Its last byte is replaced
 //! by one that hyper cannot read, and hyper refuses it in its turn. A body at fault that came together with the end of its
 //! head spoils the head, so that nothing of it is forwarded; one that comes later breaks the body. Behind a spoiled head
-//! goes [`AFTER_SPOILED`], for hyper reads a head that came in pieces only when it looks complete.
+//! goes an empty line, for hyper reads a head that came in pieces only when it looks complete.
 //!
 //! What comes behind a request that asks to leave HTTP is a request only if the answer is not a 101. So it stays where it is
 //! until the answer is known, and then is looked at, or is nobody's business here.
