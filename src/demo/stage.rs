@@ -26,6 +26,7 @@ use super::tally::{Exchange, Tally};
 use crate::app::App;
 use crate::clock;
 use crate::config::{Config, Flags, Sources};
+use crate::dns::Resolver;
 use crate::gateway::{self, Counts, Gateway};
 
 /// What is played.
@@ -109,7 +110,7 @@ impl Stage {
         let mut running = JoinSet::new();
         let direct = Backend::start(gateway, &mut running).await?;
         let behind = Backend::start(gateway, &mut running).await?;
-        let app = App::build(&config(behind.addr)?).await?;
+        let app = App::build(&config(behind.addr)?, Resolver::of_system()).await?;
         let client_addr = app.client_addr().ok_or(Error::Unbound)?;
         let admin_addr = app.admin_addr().ok_or(Error::Unbound)?;
         // Never asked to drain: when the stage is dropped, nobody is left to be served.

@@ -9,6 +9,8 @@ use crate::source::{Source, Tree};
 /// The layer of every file, by its module; `name/` means all files below `name`.
 const LAYERS: &[(&str, u8)] = &[
     ("clock", 0),
+    ("dns/", 0),
+    ("dns", 0),
     ("tcp", 0),
     ("tls/", 0),
     ("tls", 0),
