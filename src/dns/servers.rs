@@ -155,7 +155,7 @@ impl Cause {
     }
 }
 
-/// How long a lookup may take, its search list included: less than the default of `timeouts.connect`, so that it is the name that is
+/// How long a lookup may take, its search list included: less than the default of `deadline.connect`, so that it is the name that is
 /// named as the fault.
 const LOOKUP_MAX: Duration = Duration::from_millis(2_500);
 
