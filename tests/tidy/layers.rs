@@ -9,8 +9,6 @@ use crate::source::{Source, Tree};
 /// The layer of every file, by its module; `name/` means all files below `name`.
 const LAYERS: &[(&str, u8)] = &[
     ("clock", 0),
-    ("dns/", 0),
-    ("dns", 0),
     ("tcp", 0),
     ("tls/", 0),
     ("tls", 0),
@@ -18,6 +16,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("retry", 1),
     ("pace/", 1),
     ("pace", 1),
+    ("dns/", 1),
+    ("dns", 1),
     ("proxy/", 2),
     ("proxy", 3),
     ("server/", 4),
