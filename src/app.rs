@@ -29,6 +29,7 @@ use self::stack::stack;
 use crate::admin::{Admin, Readiness, Settings};
 use crate::clock;
 use crate::config::Config;
+use crate::dns::Resolver;
 use crate::proxy::shared::Drain;
 use crate::proxy::{BuildError, Proxy};
 use crate::server::{Ending, Server};
@@ -92,11 +93,12 @@ impl Error {
 /// When it cannot start.
 pub async fn run(config: Config, source: Source) -> Result<(), Error> {
     let _last_words = telemetry::init(config.log).map_err(Error::Log)?;
-    let traces = telemetry::traces::start();
+    let resolver = Resolver::of_system();
+    let traces = telemetry::traces::start(&resolver);
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
-    let app = App::build(&config).await?;
+    let app = App::build(&config, resolver).await?;
     tracing::info!(
         listen = app.client_addr().map(tracing::field::display),
         admin = app.admin_addr().map(tracing::field::display),
@@ -130,11 +132,11 @@ pub async fn run(config: Config, source: Source) -> Result<(), Error> {
 }
 
 impl App {
-    /// Builds everything and binds both listeners; serves nothing yet.
+    /// Builds everything and binds both listeners; serves nothing yet. Upstreams' names are for `resolver`.
     ///
     /// # Errors
     /// When an address cannot be bound or an upstream's TLS cannot be set up.
-    pub async fn build(config: &Config) -> Result<Self, Error> {
+    pub async fn build(config: &Config, resolver: Resolver) -> Result<Self, Error> {
         let registry = Registry::new();
         register_process(&registry)?;
         telemetry::register(&registry)?;
@@ -159,6 +161,7 @@ impl App {
                 .local_addr()
                 .map_or_else(|_| listen.port(), |bound| bound.port()),
             drain,
+            resolver,
             expiries,
             settings: Settings::new(config.settings.clone()),
         };

@@ -15,6 +15,7 @@ use super::Error;
 use crate::admin::Settings;
 use crate::clock;
 use crate::config::{self, Config, Loaded};
+use crate::dns::Resolver;
 use crate::proxy::shared::Drain;
 use crate::proxy::upstream::HeaderCase;
 use crate::proxy::{BuildError, Current, Proxy, Reloaded, Surroundings};
@@ -43,6 +44,7 @@ pub(super) struct Ground {
     pub(super) registry: Registry,
     pub(super) own_port: u16,
     pub(super) drain: Drain,
+    pub(super) resolver: Resolver,
     pub(super) expiries: Expiries,
     /// Where the operator is shown what is in use.
     pub(super) settings: Settings,
@@ -88,6 +90,7 @@ impl Ground {
                 preserve: config.server.preserve_header_case,
             },
             drain: self.drain.clone(),
+            resolver: &self.resolver,
             expiries: &self.expiries,
             is_secure: config.server.tls.is_some(),
         }

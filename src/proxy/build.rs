@@ -21,6 +21,7 @@ use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
+use crate::dns::Resolver;
 use crate::tls::Expiries;
 
 /// What the path needs from around it.
@@ -37,6 +38,8 @@ pub struct Surroundings<'a> {
     pub header_case: HeaderCase,
     /// Whether and when the process ends.
     pub drain: Drain,
+    /// Who finds the upstreams' addresses.
+    pub resolver: &'a Resolver,
     /// Where the ends of our certificates are told.
     pub expiries: &'a Expiries,
     /// Whether clients come over TLS.
@@ -217,7 +220,8 @@ fn pools(
             Some(pool) => pool.clone(),
             None => {
                 let expiry = around.expiries.place();
-                let upstream = Upstream::new(target, header_case, open.clone(), &expiry);
+                let resolver = around.resolver.clone();
+                let upstream = Upstream::new(target, header_case, open.clone(), resolver, &expiry);
                 let upstream = upstream.map_err(|source| BuildError::Tls {
                     authority: target.authority.to_string(),
                     source: Box::new(source),

@@ -32,6 +32,7 @@ use self::connect::{Connector, Tls};
 use self::lease::{Lease, Unanswered};
 use self::pool::Pool;
 use super::body::RequestBody;
+use crate::dns::Resolver;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::tls::{Expiry, Reloaded};
 
@@ -109,9 +110,10 @@ impl Upstream {
         params: &Params,
         header_case: HeaderCase,
         open: IntGauge,
+        resolver: Resolver,
         expiry: &Expiry,
     ) -> Result<Self, TlsError> {
-        let connector = Connector::new(params, expiry)?;
+        let connector = Connector::new(params, resolver, expiry)?;
         let tls = connector.tls();
         Ok(Self {
             pool: Pool::new(connector, params.connections, header_case, open),

@@ -14,6 +14,7 @@ use super::address::Address;
 use super::observation::Seen;
 use crate::clock;
 use crate::config::{self, Config, Flags, Sources};
+use crate::dns::Resolver;
 use crate::proxy::body::{BoxError, RequestBody};
 use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::upstream::{self, AnswerBody, HeaderCase, Limits, Tally, Trust, Upstream};
@@ -24,6 +25,7 @@ use crate::tls::{Expiries, Expiry};
 pub(super) struct Prober {
     defaults: upstream::Params,
     rules: Rules,
+    resolver: Resolver,
     expiry: Expiry,
     open: IntGauge,
     uncounted: IntCounter,
@@ -60,6 +62,7 @@ impl Prober {
         Ok(Self {
             defaults: route.upstream,
             rules: route.retry.rules,
+            resolver: Resolver::of_system(),
             // Nobody reads these numbers; the proxy's code wants a place for them.
             expiry: Expiries::register(&Registry::new())
                 .expect("a new registry")
@@ -84,6 +87,7 @@ impl Prober {
             &params,
             HeaderCase::default(),
             self.open.clone(),
+            self.resolver.clone(),
             &self.expiry,
         )?;
         Ok(Site {

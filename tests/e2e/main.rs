@@ -27,6 +27,8 @@ mod h2c;
 mod headers;
 mod hints;
 mod metrics;
+#[cfg(feature = "dns")]
+mod names;
 mod pacing;
 mod page;
 mod policy;

@@ -1,23 +1,21 @@
 //! Makes connections to one upstream: name, TCP, TLS; and says which of them failed.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tower::util::{BoxCloneSyncService, ServiceExt};
-use tower::{Service, service_fn};
+use tower::Service;
 
 use super::offer::{HTTP1, HTTP2, Offer};
 use super::wire::Transport;
 use super::{Params, distrust};
+use crate::dns::{Resolver, Unresolved};
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::tcp::SharedTcp;
 use crate::tls::{self, Expiry, Reloading};
@@ -50,22 +48,14 @@ pub(super) struct Connector {
     tls: Option<(Arc<Tls>, ServerName<'static>)>,
 }
 
-type Resolver = BoxCloneSyncService<Name, Addresses, Unresolved>;
-type Addresses = std::vec::IntoIter<std::net::SocketAddr>;
-
-/// The upstream's name did not resolve; kept apart from other failures since hyper-util's error does not tell.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream's name does not resolve")]
-struct Unresolved(#[source] io::Error);
-
 impl Connector {
     /// Reads what TLS needs.
-    pub(super) fn new(params: &Params, expiry: &Expiry) -> Result<Self, TlsError> {
-        let resolver = service_fn(|name: Name| async move {
-            let addresses = GaiResolver::new().oneshot(name).await.map_err(Unresolved)?;
-            Ok(addresses.collect::<Vec<_>>().into_iter())
-        });
-        let mut tcp = HttpConnector::new_with_resolver(BoxCloneSyncService::new(resolver));
+    pub(super) fn new(
+        params: &Params,
+        resolver: Resolver,
+        expiry: &Expiry,
+    ) -> Result<Self, TlsError> {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let uri = Uri::builder()
@@ -113,10 +103,12 @@ impl Connector {
             .await
             .map_err(|_| FaultKind::Refused)?;
         let stream: TokioIo<TcpStream> = tcp.call(self.uri.clone()).await.map_err(|error| {
-            tracing::debug!(error = &error as &dyn std::error::Error, "connect failed");
-            if is_unresolved(&error) {
+            let error = &error as &dyn std::error::Error;
+            if Unresolved::is_behind(error) {
+                tracing::warn!(upstream = %self.uri, error, "the upstream's name does not resolve");
                 FaultKind::Dns
             } else {
+                tracing::debug!(error, "connect failed");
                 FaultKind::Refused
             }
         })?;
@@ -145,17 +137,6 @@ impl Connector {
         };
         Ok((shared, transport))
     }
-}
-
-fn is_unresolved(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<Unresolved>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'static>), TlsError> {
