@@ -19,6 +19,7 @@ pub(super) fn faults(layers: &Layers) -> Vec<Fault> {
     circles(top, &mut faults);
     sizes(top, &mut faults);
     certificates(top, &mut faults);
+    api_keys(top, &mut faults);
     policy(top, &mut faults);
     for route in &layers.routes {
         let view = View::route(layers, route);
@@ -110,6 +111,17 @@ fn certificates(top: View<'_>, faults: &mut Vec<Fault>) {
             top.place(&[client_ca]),
             format!("`{client_ca}` without `{listen_cert}` and `{listen_key}`"),
             "expected them too: certificates are asked for over TLS",
+        ));
+    }
+}
+
+fn api_keys(top: View<'_>, faults: &mut Vec<Fault>) {
+    let both = ["sign.api_key_file", "sign.api_key"];
+    if both.iter().all(|path| top.slot(path).is_some()) {
+        faults.push(Fault::new(
+            top.place(&both),
+            "`sign.api_key_file` and `sign.api_key` are both set",
+            "expected one of them",
         ));
     }
 }

@@ -35,6 +35,7 @@ mod reload;
 mod reload_load;
 mod requests;
 mod safety;
+mod sign;
 mod streaming;
 mod throttles;
 mod tls;

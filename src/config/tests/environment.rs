@@ -68,7 +68,7 @@ fn a_bad_variable_is_named_with_its_value_and_what_was_expected() {
         (&[("REDRIVE_LOG", " ")], &["REDRIVE_LOG is set to nothing"]),
         (
             &[("REDRIVE_SIGN__REGION", "eu-west-1")],
-            &["`sign.region` is not supported by this version"],
+            &["`sign.region` is not supported: this redrive was built without the feature `sigv4`"],
         ),
         (
             &[("REDRIVE_TLS__LISTEN", "{ cert = \"c\" }")],

@@ -54,6 +54,9 @@ impl<'a> Exchange<'a> {
         }
         let subject = subject(lane, &parts, &mut headers, shared.bypass);
         note_broken_signature(lane, &outbound, &parts, &headers);
+        if let Some(signer) = lane.signer.as_ref().filter(|_| !headers::is_signed(&parts)) {
+            signer.add_api_key(&mut headers);
+        }
         if !shared.bypass {
             account.trace.carry(&mut headers);
         }

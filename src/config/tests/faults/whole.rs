@@ -198,11 +198,55 @@ fn what_is_impossible_together_is_marked_where_it_was_written() {
 }
 
 #[test]
-fn keys_that_this_version_does_not_honour_are_refused() {
-    for key in ["region", "service", "api_key_file"] {
+fn keys_that_this_build_does_not_honour_are_refused() {
+    for key in ["region", "service"] {
         let text = format!("[sign]\n{key} = \"x\"");
-        check(&text, "3:1", key, &["is not supported by this version"]);
+        let expected = ["was built without the feature `sigv4`"];
+        check(&text, "3:1", key, &expected);
     }
+}
+
+#[test]
+fn a_secret_is_refused_in_a_file_and_not_repeated() {
+    let error = load(
+        "upstream = \"https://api.test\"\n[sign]\napi_key = \"hunter2\"",
+        &[],
+        with_file(),
+    );
+
+    let told = error.unwrap_err().to_string();
+    assert!(told.contains("redrive.toml:3:11: `sign.api_key` is a secret"));
+    assert!(told.contains("set REDRIVE_SIGN__API_KEY"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn what_is_no_api_key_is_refused_and_not_repeated() {
+    let secret = "hunter2 and more";
+    let env = [
+        ("REDRIVE_UPSTREAM", "https://api.test"),
+        ("REDRIVE_SIGN__API_KEY", secret),
+    ];
+
+    let told = load("", &env, Flags::default()).unwrap_err().to_string();
+
+    assert!(told.contains("`sign.api_key` holds what may be a secret"));
+    assert!(told.contains("byte 8 is no visible ASCII"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn there_is_one_api_key() {
+    let env = [
+        ("REDRIVE_UPSTREAM", "https://api.test"),
+        ("REDRIVE_SIGN__API_KEY", "hunter2"),
+        ("REDRIVE_SIGN__API_KEY_FILE", "/k"),
+    ];
+
+    let told = load("", &env, Flags::default()).unwrap_err().to_string();
+
+    assert!(told.contains("`sign.api_key` are both set"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
 }
 
 #[test]

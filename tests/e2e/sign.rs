@@ -1,0 +1,144 @@
+//! What redrive says in its clients' names (`[sign]`): an API key, on every attempt, to its own API and to nobody else.
+
+use crate::answers::{ok, throttled};
+use crate::support::{Client, Files, Process, Reply, Sidecar, Upstream};
+
+/// The API keys that the upstream saw, request by request.
+fn keys(upstream: &Upstream) -> Vec<String> {
+    let seen = upstream.seen();
+    let keys = seen.iter().map(|it| it.headers("x-api-key").join(","));
+    keys.collect()
+}
+
+#[tokio::test]
+async fn an_api_key_goes_up_on_every_attempt_of_who_sent_none() {
+    let upstream = Upstream::answering([Reply::Bytes(throttled()), ok()]).await;
+    let toml = format!("upstream = \"http://{}\"", upstream.addr);
+    let sidecar = Sidecar::configured(&toml, &[("REDRIVE_SIGN__API_KEY", "ours")]).await;
+
+    let answer = Client::get(sidecar.addr, "/a").await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(keys(&upstream), ["ours", "ours"]);
+}
+
+#[tokio::test]
+async fn a_client_s_own_api_key_or_signature_is_left_alone() {
+    let upstream = Upstream::answering([ok()]).await;
+    let toml = format!("upstream = \"http://{}\"", upstream.addr);
+    let sidecar = Sidecar::configured(&toml, &[("REDRIVE_SIGN__API_KEY", "ours")]).await;
+    let signature = "AWS4-HMAC-SHA256 Credential=AKID/20261125/eu-west-1/execute-api/aws4_request, \
+                     SignedHeaders=host;x-amz-date, Signature=00";
+
+    for headers in [
+        [("X-Api-Key", "theirs")],
+        [("X-Api-Key", "")],
+        [("Authorization", signature)],
+        [("Authorization", "Bearer a.b.c")],
+    ] {
+        let answer = Client::request(sidecar.addr, "GET", "/a", &headers, b"").await;
+        assert_eq!(answer.status, 200);
+    }
+
+    assert_eq!(keys(&upstream), ["theirs", "ours", "", "ours"]);
+}
+
+#[tokio::test]
+async fn a_bypass_still_says_who_calls() {
+    let upstream = Upstream::answering([ok()]).await;
+    let toml = format!("upstream = \"http://{}\"\nbypass = true", upstream.addr);
+    let sidecar = Sidecar::configured(&toml, &[("REDRIVE_SIGN__API_KEY", "ours")]).await;
+
+    Client::get(sidecar.addr, "/a").await;
+
+    assert_eq!(keys(&upstream), ["ours"]);
+}
+
+#[tokio::test]
+async fn a_route_to_another_host_is_told_no_api_key() {
+    let (upstream, other) = (
+        Upstream::answering([ok()]).await,
+        Upstream::answering([ok()]).await,
+    );
+    let toml = format!(
+        "upstream = \"http://{}/prod\"\n\
+         [[route]]\nname = \"other\"\npath = \"/other\"\nupstream = \"http://{}\"\n\
+         [[route]]\nname = \"stage\"\npath = \"/stage\"\nupstream = \"http://{}/test\"\n",
+        upstream.addr, other.addr, upstream.addr
+    );
+    let sidecar = Sidecar::configured(&toml, &[("REDRIVE_SIGN__API_KEY", "ours")]).await;
+
+    for path in ["/other", "/stage", "/a"] {
+        assert_eq!(Client::get(sidecar.addr, path).await.status, 200, "{path}");
+    }
+
+    assert_eq!(keys(&other), [""]);
+    assert_eq!(keys(&upstream), ["ours", "ours"]);
+}
+
+#[tokio::test]
+async fn an_api_key_in_a_file_is_followed_and_what_is_none_leaves_the_old_one() {
+    let upstream = Upstream::answering([ok()]).await;
+    let files = Files::new();
+    let path = files.write("key", "first\n");
+    let toml = format!("[sign]\napi_key_file = {path:?}");
+    let sidecar = Sidecar::before(upstream.addr, &toml).await;
+
+    Client::get(sidecar.addr, "/a").await;
+    files.write("key", "second\n");
+    sidecar.reload_tls().await;
+    Client::get(sidecar.addr, "/a").await;
+    files.write("key", "not a key\n");
+    sidecar.reload_tls().await;
+    Client::get(sidecar.addr, "/a").await;
+
+    assert_eq!(keys(&upstream), ["first", "second", "second"]);
+}
+
+#[tokio::test]
+async fn a_reload_that_finds_no_api_key_in_its_file_changes_nothing_and_names_the_file() {
+    let upstream = Upstream::answering([ok()]).await;
+    let files = Files::new();
+    let path = files.write("key", "first");
+    let broken = files.write("broken", "hunter2 hunter2");
+    let toml = |path: &str| {
+        let addr = upstream.addr;
+        format!("upstream = \"http://{addr}\"\n[sign]\napi_key_file = {path:?}")
+    };
+    let sidecar = Sidecar::configured(&toml(&path), &[]).await;
+
+    let error = sidecar.reload(&toml(&broken)).await.unwrap_err();
+    Client::get(sidecar.addr, "/a").await;
+
+    let told = error.to_string();
+    assert!(told.contains(&broken) && told.contains("holds no API key"));
+    assert!(!told.contains("hunter2"), "{told}");
+    assert_eq!(keys(&upstream), ["first"]);
+}
+
+#[tokio::test]
+async fn an_api_key_is_in_no_line_of_the_log() {
+    let upstream = Upstream::answering([Reply::Bytes(throttled()), ok()]).await;
+    let env = [
+        ("REDRIVE_SIGN__API_KEY", "hunter2".to_owned()),
+        ("REDRIVE_LOG__REQUESTS", "all".to_owned()),
+        ("RUST_LOG", "trace".to_owned()),
+    ];
+    let mut process = Process::with(upstream.addr, "", &env).await;
+
+    Client::get(process.addr, "/a").await;
+
+    let mut lines = process.before_ready().to_vec();
+    let is_last = |event: &serde_json::Value| event["message"] == "request";
+    let last = process
+        .event("the request", |event| {
+            lines.push(event.clone());
+            is_last(event)
+        })
+        .await;
+    assert_eq!(last["attempts_made"], 2);
+    assert_eq!(keys(&upstream), ["hunter2", "hunter2"]);
+    for line in lines {
+        assert!(!line.to_string().contains("hunter2"), "{line}");
+    }
+}
