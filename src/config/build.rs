@@ -75,6 +75,8 @@ fn sign(top: View<'_>) -> sign::Params {
     let file = file.map(|path| sign::ApiKey::File(path.into()));
     sign::Params {
         api_key: given.or(file),
+        region: top.text("sign.region"),
+        service: top.text("sign.service").expect(HELD),
     }
 }
 

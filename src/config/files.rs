@@ -11,7 +11,7 @@ use super::Loaded;
 use super::fault::{Error, Fault};
 use super::layer::{Layers, View};
 use super::origin::Place;
-use crate::proxy::sign::{KeyError, Signer};
+use crate::proxy::sign::KeyError;
 use crate::tls;
 
 /// Where each key that names a file was written.
@@ -40,7 +40,7 @@ impl Loaded {
             found.extend(upstream.tls.faults());
         }
         let mut faults: Vec<Fault> = found.iter().map(|error| self.fault(error)).collect();
-        if let Err(error) = Signer::new(&self.config.proxy.sign) {
+        if let Err(error) = self.config.proxy.sign.check() {
             let expected = match error {
                 KeyError::Unreadable { .. } => UNREADABLE,
                 KeyError::Unfit { .. } => "expected a file with the API key and nothing else",

@@ -270,8 +270,8 @@ const KEYS: &[Key] = &[
     key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert.").needs_restart(),
     key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from.").needs_restart(),
 
-    key("sign.region", Kind::Text, None, "The AWS region to sign requests for.").of_feature("sigv4", false),
-    key("sign.service", Kind::Text, Some(d::SIGN_SERVICE), "The AWS service to sign requests for.").of_feature("sigv4", false),
+    key("sign.region", Kind::Text, None, "The AWS region to sign requests for; nothing is signed if it is not set.").of_feature("sigv4", cfg!(feature = "sigv4")),
+    key("sign.service", Kind::Text, Some(d::SIGN_SERVICE), "The AWS service to sign requests for."),
     key("sign.api_key_file", Kind::Text, None, "A file with the API key that is sent as x-api-key."),
     key("sign.api_key", Kind::Secret, None, "The API key itself.").secret(),
 

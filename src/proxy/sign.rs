@@ -1,16 +1,32 @@
-//! What redrive says to the API in a client's name (`[sign]`): an API key, for clients that cannot send one.
+//! What redrive says to the API in a client's name (`[sign]`): an API key, or a signature, for clients that cannot.
 //!
 //! It is said to the host of `upstream` and to nobody else: a route that leads to another host gets nothing of it. And it is
 //! said only where the client says nothing itself: one that sends a key of its own, or has signed its request, means that one.
+//!
+//! A signature covers the whole body, so that is read to its end before the first attempt, and every attempt is signed anew:
+//! a signature has a date. Whatever cannot be signed is not sent. Without the feature `sigv4` nobody signs
+//! (`sign/absent.rs`).
 
+#[cfg(not(feature = "sigv4"))]
+mod absent;
+#[cfg(feature = "sigv4")]
+mod aws;
 mod key;
+pub mod own;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
+#[cfg(not(feature = "sigv4"))]
+use self::absent::Signatory;
+#[cfg(feature = "sigv4")]
+use self::aws::Signatory;
 use self::key::Followed;
+use super::body::RequestBody;
 use crate::tls::Reloaded;
 
 pub use self::key::{KeyError, Unfit, api_key};
@@ -20,6 +36,10 @@ pub use self::key::{KeyError, Unfit, api_key};
 pub struct Params {
     /// The API key, if there is one.
     pub api_key: Option<ApiKey>,
+    /// The AWS region to sign for; `None`: nothing is signed.
+    pub region: Option<String>,
+    /// The AWS service to sign for.
+    pub service: String,
 }
 
 /// Where the API key comes from.
@@ -35,15 +55,37 @@ pub enum ApiKey {
 pub struct Signer {
     params: Params,
     api_key: Option<Source>,
+    signatory: Option<Signatory>,
 }
+
+/// The SHA-256 of a body, in hexadecimal digits.
+pub struct Payload(String);
+
+/// A request was not signed, and must not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsigned;
 
 enum Source {
     Given(HeaderValue),
     File(Followed),
 }
 
+impl Params {
+    /// Looks whether the API key's file holds one, and keeps nothing of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no key.
+    pub fn check(&self) -> Result<(), KeyError> {
+        match &self.api_key {
+            Some(ApiKey::File(path)) => key::read(path).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Signer {
-    /// Reads the file that the key is in, if it is in one; blocks for as long as that takes.
+    /// Reads the file that the key is in, if it is in one, and blocks for as long as that takes; begins to look for credentials, if
+    /// any are needed.
     ///
     /// # Errors
     /// When the file cannot be read, or holds no key.
@@ -53,9 +95,12 @@ impl Signer {
             Some(ApiKey::Given(key)) => Some(Source::Given(key.clone())),
             Some(ApiKey::File(path)) => Some(Source::File(Followed::read(path)?)),
         };
+        let region = params.region.as_deref();
+        let signatory = region.and_then(|region| Signatory::new(region, &params.service));
         Ok(Arc::new(Self {
             params: params.clone(),
             api_key,
+            signatory,
         }))
     }
 
@@ -76,6 +121,33 @@ impl Signer {
         match &self.api_key {
             Some(Source::File(file)) => file.reload(),
             _ => Reloaded::Same,
+        }
+    }
+
+    /// What of a request's body goes into its signatures; `None` where nothing is signed.
+    pub fn payload(&self, body: &[Bytes]) -> Option<Payload> {
+        let signatory = self.signatory.as_ref()?;
+        Some(signatory.payload(body))
+    }
+
+    /// Whether requests are signed.
+    pub fn signs(&self) -> bool {
+        self.signatory.is_some()
+    }
+
+    /// Signs a request that is about to be sent, as of now; waits until `by`, at most, for the first credentials.
+    ///
+    /// # Errors
+    /// When there are no credentials, or the request cannot be signed.
+    pub async fn sign(
+        &self,
+        request: &mut Request<RequestBody>,
+        payload: &Payload,
+        by: Instant,
+    ) -> Result<(), Unsigned> {
+        match &self.signatory {
+            Some(signatory) => signatory.sign(request, payload, by).await,
+            None => Ok(()),
         }
     }
 
@@ -106,7 +178,11 @@ mod tests {
     fn signer() -> Arc<Signer> {
         let key = api_key(b"ours").unwrap();
         let api_key = Some(ApiKey::Given(key));
-        Signer::new(&Params { api_key }).unwrap()
+        let params = Params {
+            api_key,
+            ..Params::default()
+        };
+        Signer::new(&params).unwrap()
     }
 
     #[track_caller]

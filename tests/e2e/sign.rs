@@ -1,6 +1,14 @@
-//! What redrive says in its clients' names (`[sign]`): an API key, on every attempt, to its own API and to nobody else.
+//! What redrive says in its clients' names (`[sign]`): an API key, on every attempt, to its own API and to nobody else; signatures stand
+//! in `sign/signatures.rs`. And what it makes of the signatures of clients.
 
-use crate::answers::{ok, throttled};
+#[cfg(feature = "sigv4")]
+mod signatures;
+
+use std::time::Duration;
+
+use redrive::clock;
+
+use crate::answers::{ok, throttled, throttled_with};
 use crate::support::{Client, Files, Process, Reply, Sidecar, Upstream};
 
 /// The API keys that the upstream saw, request by request.
@@ -140,5 +148,57 @@ async fn an_api_key_is_in_no_line_of_the_log() {
     assert_eq!(keys(&upstream), ["hunter2", "hunter2"]);
     for line in lines {
         assert!(!line.to_string().contains("hunter2"), "{line}");
+    }
+}
+
+/// The date of a signature that was made so long ago, as SigV4 writes it.
+fn signed_ago(ago: Duration) -> String {
+    let date = httpdate::fmt_http_date(clock::wall() - ago);
+    let [_, day, month, year, time, _] = date.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{date}")
+    };
+    let months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = months.find(month).unwrap() / 3 + 1;
+    format!("{year}{month:02}{day}T{}Z", time.replace(':', ""))
+}
+
+#[tokio::test]
+async fn what_a_client_signed_goes_up_as_it_came_and_again_only_while_its_signature_holds() {
+    for (ago, attempts, reason) in [
+        (0, 2, None),
+        // It runs out before the upstream wants it back.
+        (299, 1, Some("hint_too_long")),
+        (600, 1, Some("deadline")),
+    ] {
+        let upstream = Upstream::answering([
+            Reply::Bytes(throttled_with(&[("retry-after-ms", "1500")])),
+            ok(),
+        ])
+        .await;
+        let sidecar = Sidecar::before(upstream.addr, "host = \"client\"").await;
+        let date = signed_ago(Duration::from_secs(ago));
+        let signature = "AWS4-HMAC-SHA256 Credential=AKID/20261125/eu-west-1/execute-api/aws4_request, \
+                         SignedHeaders=content-type;host;x-amz-date;x-odd, Signature=00";
+        let headers = [
+            ("Host", "abc123.execute-api.eu-west-1.amazonaws.com"),
+            ("Authorization", signature),
+            ("X-Amz-Date", &date),
+            ("X-Amz-Security-Token", "TOKEN"),
+            ("Content-Type", "a/b;  c=d"),
+            ("X-Odd", "a,  b"),
+        ];
+
+        let path = "/a%2Fb//../c?b=%20&a=+&b";
+        let answer = Client::request(sidecar.addr, "POST", path, &headers, b"body").await;
+
+        assert_eq!(upstream.seen().len(), attempts, "{ago}");
+        assert_eq!(answer.header("redrive-reason"), reason, "{ago}");
+        for seen in upstream.seen() {
+            assert!(seen.head.starts_with(&format!("POST {path} HTTP/1.1\r\n")));
+            for (name, value) in headers {
+                assert_eq!(seen.headers(name), [value], "{name}");
+            }
+            assert_eq!(seen.body, b"body");
+        }
     }
 }

@@ -19,6 +19,22 @@ pub(super) fn warnings(layers: &Layers, warnings: &mut Vec<Fault>) {
             "did you mean https? Whoever reads it on the way can use it",
         ));
     }
+    if let Some(meant) =
+        region_of(&upstream).filter(|it| top.text(REGION).is_some_and(|is| is != *it))
+    {
+        warnings.push(Fault::new(
+            top.place(&[REGION]),
+            format!("`{REGION}` is not the region of `upstream`"),
+            format!("did you mean {meant:?}? The API takes signatures for its own region alone"),
+        ));
+    }
+    if top.slot(REGION).is_some() && top.word("host") == Some("client") {
+        warnings.push(Fault::new(
+            top.place(&["host", REGION]),
+            "signed is the Host that a client sends: `host` is \"client\"",
+            "the API takes signatures for its own name alone: leave `host` at \"upstream\"",
+        ));
+    }
     let is_open = top
         .address("listen")
         .is_some_and(|at| !at.ip().to_canonical().is_loopback());
@@ -52,7 +68,21 @@ pub(super) fn warnings(layers: &Layers, warnings: &mut Vec<Fault>) {
 /// What the API is told, in words.
 fn said(top: View<'_>) -> Option<&'static str> {
     let is_set = |path| top.slot(path).is_some();
-    (is_set(KEYS[0]) || is_set(KEYS[1])).then_some("the API key")
+    let has_key = is_set("sign.api_key_file") || is_set("sign.api_key");
+    match (has_key, is_set(REGION)) {
+        (true, true) => Some("the API key and our signature"),
+        (true, false) => Some("the API key"),
+        (false, true) => Some("our signature"),
+        (false, false) => None,
+    }
 }
 
-const KEYS: [&str; 2] = ["sign.api_key_file", "sign.api_key"];
+/// The region that stands in the name of an API's own host.
+fn region_of(upstream: &Url) -> Option<&str> {
+    let mut labels = upstream.authority.host().split('.').skip(1);
+    (labels.next() == Some("execute-api"))
+        .then(|| labels.next())
+        .flatten()
+}
+
+const REGION: &str = "sign.region";

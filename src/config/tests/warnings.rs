@@ -177,3 +177,42 @@ fn an_api_key_that_others_may_read_or_use_or_that_is_not_told_is_odd() {
     assert!(told[0].contains("the API key goes to `upstream` in the clear"));
     assert!(!told[0].contains("REDRIVE_SIGN__API_KEY=k"), "{}", told[0]);
 }
+
+#[cfg(feature = "sigv4")]
+#[test]
+fn a_signature_that_the_api_cannot_take_is_odd() {
+    let aws = "https://abc123.execute-api.eu-west-1.amazonaws.com/prod";
+    let check = |env: &[(&str, &str)], expected: &[&str]| {
+        let loaded = load("", env, Flags::default()).unwrap();
+        let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.contains(expected), "{told}");
+        }
+    };
+    let (upstream, region) = (("REDRIVE_UPSTREAM", aws), "REDRIVE_SIGN__REGION");
+
+    check(&[upstream, (region, "eu-west-1")], &[]);
+    check(
+        &[upstream, (region, "us-east-1")],
+        &["did you mean \"eu-west-1\"?"],
+    );
+    check(
+        &[upstream, (region, "eu-west-1"), ("REDRIVE_HOST", "client")],
+        &["signed is the Host that a client sends"],
+    );
+    check(
+        &[
+            ("REDRIVE_UPSTREAM", "http://api.test"),
+            (region, "eu-west-1"),
+        ],
+        &["our signature goes to `upstream` in the clear"],
+    );
+    check(
+        &[
+            ("REDRIVE_UPSTREAM", "https://api.test"),
+            (region, "eu-west-1"),
+        ],
+        &[],
+    );
+}

@@ -197,12 +197,31 @@ fn what_is_impossible_together_is_marked_where_it_was_written() {
     );
 }
 
+#[cfg(not(feature = "sigv4"))]
 #[test]
-fn keys_that_this_build_does_not_honour_are_refused() {
-    for key in ["region", "service"] {
-        let text = format!("[sign]\n{key} = \"x\"");
-        let expected = ["was built without the feature `sigv4`"];
-        check(&text, "3:1", key, &expected);
+fn signing_is_refused_by_a_build_without_it() {
+    let expected =
+        ["`sign.region` is not supported: this redrive was built without the feature `sigv4`"];
+    check("[sign]\nregion = \"eu-west-1\"", "3:1", "region", &expected);
+    let env = [
+        ("REDRIVE_UPSTREAM", "https://api.test"),
+        ("REDRIVE_SIGN__REGION", "eu-west-1"),
+    ];
+
+    let told = load("", &env, Flags::default()).unwrap_err().to_string();
+
+    assert!(told.contains(expected[0]), "{told}");
+}
+
+#[cfg(feature = "sigv4")]
+#[test]
+fn what_is_no_region_or_service_is_refused() {
+    for (key, place) in [("region", "3:10"), ("service", "3:11")] {
+        for odd in ["eu west 1", "EU-WEST-1", "eu-west-1/x"] {
+            let text = format!("[sign]\n{key} = {odd:?}");
+            let expected = [&*format!("`sign.{key}` cannot be `{odd}`")];
+            check(&text, place, &format!("{odd:?}"), &expected);
+        }
     }
 }
 
