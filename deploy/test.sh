@@ -410,6 +410,14 @@ check 'systemd: unit' unit
 check 'systemd: system calls' filtered
 check 'systemd: exposure' exposure
 
+signs() {
+  needs python3 cargo || return
+  "$venv/bin/python" -c 'import botocore' || skip "botocore is not here and could not be installed" || return
+  cargo build --quiet --features sigv4 || return
+  "$venv/bin/python" deploy/test/sigv4.py target/debug/redrive
+}
+check 'signatures: as botocore makes them' signs
+
 same_types() {
   needs check-jsonschema || return
   AWS_DEFAULT_REGION=eu-west-1 python - <<'END'

@@ -26,6 +26,7 @@ pub mod respond;
 pub mod route;
 pub mod screen;
 pub mod shared;
+pub mod sign;
 pub mod status;
 pub mod trace;
 pub mod tunnel;
@@ -57,6 +58,7 @@ use self::names::Names;
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
+use self::sign::Signer;
 use self::status::Status;
 use self::trace::Tracer;
 use self::tunnel::Tunnels;
@@ -75,6 +77,8 @@ pub struct Params {
     pub forwarded: headers::Forwarded,
     /// What is kept of request bodies.
     pub replay: replay::Params,
+    /// What is said to the API in clients' names.
+    pub sign: sign::Params,
     /// The routes in file order; the last one matches everything and is named `default`.
     pub routes: Vec<route::Params>,
 }
@@ -88,6 +92,7 @@ pub struct Proxy {
     doors: Vec<Arc<Door>>,
     pools: Vec<Pooled>,
     names: Names,
+    signer: Arc<Signer>,
     shared: Shared,
     told: Told,
     tracer: Tracer,
@@ -216,11 +221,11 @@ impl Proxy {
         buckets.map(|bucket| status::Budget::new(bucket)).collect()
     }
 
-    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes. Says the
+    /// Reads the files that TLS towards the upstreams and the API key need again; blocks for as long as that takes. Says the
     /// worst that came of it.
-    pub fn reload_tls(&self) -> Reloaded {
+    pub fn reload_files(&self) -> Reloaded {
         let reloaded = self.pools.iter().map(|pool| pool.upstream.reload());
-        reloaded.fold(Reloaded::Same, Reloaded::max)
+        reloaded.fold(self.signer.reload(), Reloaded::max)
     }
 
     /// Whether there is any such file.

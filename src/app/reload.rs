@@ -155,9 +155,9 @@ impl Reloader {
             .await
     }
 
-    /// Reads the files of TLS on both sides again; what cannot be used is logged, and the old ones stay.
-    pub async fn reload_tls(&self) -> Reloaded {
-        let read = self.blocking(|inner| Ok(inner.reload_tls())).await;
+    /// Reads the files of TLS on both sides and of the API key again; what cannot be used is logged, and the old ones stay.
+    pub async fn reload_files(&self) -> Reloaded {
+        let read = self.blocking(|inner| Ok(inner.reload_files())).await;
         read.unwrap_or(Reloaded::Same)
     }
 
@@ -233,7 +233,7 @@ impl Inner {
 
         self.current.store(proxy);
         self.terms.follow(&config.server);
-        self.reload_tls();
+        self.reload_files();
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "the configuration contradicts itself");
         }
@@ -253,9 +253,9 @@ impl Inner {
         Ok(())
     }
 
-    fn reload_tls(&self) -> Reloaded {
+    fn reload_files(&self) -> Reloaded {
         let listen = self.listen_tls.as_ref().map(|files| files.reload());
-        let upstreams = self.current.load().reload_tls();
+        let upstreams = self.current.load().reload_files();
         listen.unwrap_or(Reloaded::Same).max(upstreams)
     }
 }

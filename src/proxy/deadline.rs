@@ -27,6 +27,8 @@ pub struct Deadline {
     pub arrival: Instant,
     /// Nothing waits or starts after it.
     pub start_by: Instant,
+    /// No retry starts after it: as long as the client's signature holds, if it made one that ends earlier.
+    pub retry_by: Instant,
     /// The client's own limit to the answer's head, if it set one.
     pub head_by: Option<Instant>,
 }
@@ -40,10 +42,22 @@ impl Deadline {
             .and_then(|value| value.to_str().ok());
         let client = client.and_then(|value| humantime::parse_duration(value.trim()).ok());
         let total = params.total.min(client.unwrap_or(Duration::MAX));
+        let start_by = arrival + total;
         Self {
             arrival,
-            start_by: arrival + total,
+            start_by,
+            retry_by: start_by,
             head_by: client.map(|limit| arrival + limit.min(params.cap())),
+        }
+    }
+
+    /// The same, with retries only while something holds that ends `left` after `now`. The first attempt is none of its
+    /// business: whether it comes too late is for the upstream to say.
+    pub fn retrying_within(self, left: Option<Duration>, now: Instant) -> Self {
+        let end = left.and_then(|left| now.checked_add(left));
+        Self {
+            retry_by: end.map_or(self.retry_by, |end| self.retry_by.min(end)),
+            ..self
         }
     }
 
@@ -123,6 +137,26 @@ mod tests {
             Duration::from_secs(30),
             Duration::from_secs(31),
         );
+    }
+
+    #[test]
+    fn what_ends_earlier_ends_the_retries_and_not_the_first_attempt() {
+        let now = crate::clock::now();
+        let deadline = Deadline::new(&params(), &HeaderMap::new(), now);
+        let within = |left| {
+            let limited = deadline.retrying_within(left, now);
+            assert_eq!(limited.start_by, deadline.start_by);
+            limited.retry_by - now
+        };
+
+        assert_eq!(within(None), Duration::from_secs(30));
+        assert_eq!(within(Some(Duration::from_secs(5))), Duration::from_secs(5));
+        assert_eq!(within(Some(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(
+            within(Some(Duration::from_secs(300))),
+            Duration::from_secs(30)
+        );
+        assert_eq!(within(Some(Duration::MAX)), Duration::from_secs(30));
     }
 
     #[test]

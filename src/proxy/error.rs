@@ -26,6 +26,9 @@ pub enum Error {
     /// The request's transfer coding is not `chunked` alone.
     #[error("transfer codings other than exactly \"chunked\" are not supported")]
     TransferCoding,
+    /// The request is to be signed, and its body is larger than what is kept.
+    #[error("the request's body is too large to be signed: larger than what is kept of one")]
+    TooLargeToSign,
     /// CONNECT.
     #[error("redrive is a reverse proxy and opens no tunnels")]
     Connect,
@@ -61,6 +64,7 @@ impl Error {
         match self {
             Self::Malformed(_) | Self::ClientBody(_) => StatusCode::BAD_REQUEST,
             Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooLargeToSign => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
@@ -83,6 +87,7 @@ impl Error {
             | Self::TooManyFields
             | Self::Misdirected
             | Self::TransferCoding
+            | Self::TooLargeToSign
             | Self::Connect
             | Self::ClientBody(_)
             | Self::Loop => true,
@@ -97,6 +102,7 @@ impl Error {
             | Self::TooManyFields
             | Self::Misdirected
             | Self::TransferCoding
+            | Self::TooLargeToSign
             | Self::Connect
             | Self::ClientBody(_) => UNREADABLE,
             Self::Loop => "proxy_loop_detected",

@@ -37,6 +37,15 @@ pub struct Params {
 /// A request's body, of which any number of readers can be made, one after the other.
 pub struct Replay(Arc<Shared>);
 
+/// Why a body is not known to its end.
+#[derive(Clone, Debug)]
+pub enum Unkept {
+    /// It is not kept: `BodyTooLarge` or `Memory`.
+    No(Reason),
+    /// The client broke it.
+    Broken(Arc<BoxError>),
+}
+
 struct Shared {
     state: Mutex<State>,
     memory: Arc<Memory>,
@@ -117,6 +126,27 @@ impl Replay {
         let generation = if whole { current } else { NEVER_CURRENT };
         drop(state);
         Reader::new(Arc::clone(&self.0), generation).boxed_unsync()
+    }
+
+    /// Reads the body to its end before any of it is sent, and says what it is.
+    ///
+    /// # Errors
+    /// When it is not kept to its end, or breaks before.
+    pub async fn whole(&self) -> Result<Vec<Bytes>, Unkept> {
+        let kept = || match self.0.lock().keeping {
+            Keeping::No(reason) => Err(Unkept::No(reason)),
+            Keeping::Yes | Keeping::Unwanted => Ok(()),
+        };
+        kept()?;
+        let mut reader = self.reader();
+        while let Some(frame) = reader.frame().await {
+            if let (Err(_), Some(cause)) = (frame, self.failure()) {
+                return Err(Unkept::Broken(cause));
+            }
+            kept()?;
+        }
+        self.supersede();
+        Ok(self.0.lock().kept.clone())
     }
 
     /// Stops the current reader: the attempt is over, whatever its connection still holds.

@@ -37,6 +37,7 @@ mod reload;
 mod reload_load;
 mod requests;
 mod safety;
+mod sign;
 mod streaming;
 mod throttles;
 mod tls;

@@ -53,11 +53,14 @@ impl Exchange<'_> {
             head,
         };
         let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
-        let sent = self
-            .lane
-            .upstream
-            .send(self.request(), self.trust(), &tally, limits)
-            .await;
+        let mut request = self.request();
+        let sent = match self.sign(&mut request, head).await {
+            Ok(()) => {
+                let upstream = &self.lane.upstream;
+                upstream.send(request, self.trust(), &tally, limits).await
+            }
+            Err(unsigned) => Err(unsigned),
+        };
         let ended = clock::now();
         let took = ended.saturating_duration_since(started);
         metrics.attempt_duration.observe(took.as_secs_f64());
@@ -145,7 +148,8 @@ impl Exchange<'_> {
                 cell: &self.cell,
                 is_futile: false,
                 is_labelled: false,
-                is_clients: broke_body || client_limit,
+                // One that was not sent says nothing of the upstream, either.
+                is_clients: broke_body || client_limit || fault.kind == FaultKind::Unsigned,
                 elapsed: times.elapsed,
                 hint: None,
             },

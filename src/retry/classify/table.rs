@@ -55,6 +55,7 @@ pub(super) fn fault(fault: Fault) -> Classified {
             Ran::No,
             "upstream's certificate is not trusted",
         ),
+        (FaultKind::Unsigned, _) => (Class::Unsent, Ran::No, "not sent: could not be signed"),
         (FaultKind::ConnectTimeout, _) => (Class::Unsent, Ran::No, "connect limit passed"),
         (FaultKind::Closed | FaultKind::Unreadable, _) => {
             (Class::Unsent, Ran::No, "closed before a byte was written")

@@ -93,6 +93,8 @@ pub enum FaultKind {
     Unreadable,
     /// No head within the attempt's limit.
     HeadTimeout,
+    /// It was to be signed, and could not be.
+    Unsigned,
 }
 
 /// Whether any of the request can have reached the upstream.
@@ -257,6 +259,7 @@ impl FaultKind {
             Self::StreamRefused => "destination_unavailable",
             Self::Unreadable => "http_protocol_error",
             Self::HeadTimeout => "http_response_timeout",
+            Self::Unsigned => "proxy_configuration_error",
         }
     }
 
@@ -281,6 +284,7 @@ impl FaultKind {
             Self::Http1Required => "it wants to be spoken to in HTTP/1.1",
             Self::Unreadable => "what it sent is not HTTP",
             Self::HeadTimeout => "it did not answer within the limit",
+            Self::Unsigned => "it was not asked, since the request could not be signed",
         }
     }
 }

@@ -83,9 +83,9 @@ impl Sidecar {
         sidecar
     }
 
-    /// Reads the files of TLS again.
+    /// Reads the files of TLS again, and of the API key.
     pub(crate) async fn reload_tls(&self) {
-        self.reloader.reload_tls().await;
+        self.reloader.reload_files().await;
     }
 
     /// Reads another file in place of the first, as a hangup does; what was set on top stays.
