@@ -21,7 +21,8 @@ fn main() {
         })
     };
     let version = env::var("CARGO_PKG_VERSION").expect("cargo says the version");
-    println!("cargo::rustc-env=REDRIVE_VERSION={version} ({built_from})");
+    // Not `REDRIVE_...`: cargo sets it for what it runs and tests, too, and there such a variable would be a key without meaning.
+    println!("cargo::rustc-env=VERSION_AND_COMMIT={version} ({built_from})");
 }
 
 fn commit() -> Option<String> {

@@ -100,7 +100,7 @@ pub async fn run(config: Config, source: Source) -> Result<(), Error> {
     tracing::info!(
         listen = app.client_addr().map(tracing::field::display),
         admin = app.admin_addr().map(tracing::field::display),
-        version = env!("REDRIVE_VERSION"),
+        version = env!("VERSION_AND_COMMIT"),
         "redrive is ready"
     );
     supervisor::tell_ready();

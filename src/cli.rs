@@ -22,7 +22,7 @@ pub use self::simulate::SimulateArgs;
 #[derive(Debug, Parser)]
 #[command(
     name = "redrive",
-    version = env!("REDRIVE_VERSION"),
+    version = env!("VERSION_AND_COMMIT"),
     about = "A reverse retry proxy between clients that cannot retry and Amazon API Gateway",
     override_usage = "redrive [OPTIONS] [COMMAND]",
     after_help = EXAMPLE,
