@@ -15,10 +15,13 @@ fn main() {
     let built_from = if env::var("PROFILE").as_deref() == Ok("debug") {
         "debug build".to_owned()
     } else {
-        commit().map_or("commit unknown".to_owned(), |mut commit| {
-            commit.truncate(LENGTH);
-            commit
-        })
+        commit().map_or_else(
+            || "commit unknown".to_owned(),
+            |mut commit| {
+                commit.truncate(LENGTH);
+                commit
+            },
+        )
     };
     let version = env::var("CARGO_PKG_VERSION").expect("cargo says the version");
     // Not `REDRIVE_...`: cargo sets it for what it runs and tests, too, and there such a variable would be a key without meaning.
