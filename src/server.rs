@@ -10,8 +10,9 @@
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
 //! that was agreed on is the only one that is spoken.
 //!
-//! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
-//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
+//! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted; `TURNED_AWAY_MAX` of
+//! them at once are given time to hear it. When the process runs out of file descriptors all the same, accepting pauses for
+//! `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
 
 mod activity;
 mod answer;
@@ -46,10 +47,12 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::connection::{Connection, Places};
+use self::refusal::Excess;
 use crate::tcp;
 use crate::tls::{Reloading, ServerParams};
 
 pub use self::ending::Ending;
+pub use self::refusal::TURNED_AWAY_MAX;
 pub use self::terms::Terms;
 pub use self::upload::{Broken, Upload};
 
@@ -150,6 +153,7 @@ impl Server {
         let places = Places::new(&self.metrics.open);
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
+        let excess = Excess::new(&tasks);
         // Dropped with this future, so that no connection outlives it.
         let end = CancellationToken::new();
         let _cut_off = end.clone().drop_guard();
@@ -170,7 +174,7 @@ impl Server {
                 self.metrics.rejected.inc();
                 // Over TLS there is nothing to say before a handshake, which is just what there is no room for.
                 if self.tls.is_none() {
-                    tasks.spawn(refusal::turn_away(stream));
+                    excess.turn_away(stream);
                 }
                 continue;
             };

@@ -70,8 +70,12 @@ impl Error {
                 ..
             })
             | Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoAnswer(Fault {
+                kind: FaultKind::NoDescriptor,
+                ..
+            })
+            | Self::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoAnswer(_) => StatusCode::BAD_GATEWAY,
-            Self::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

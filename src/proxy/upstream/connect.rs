@@ -9,6 +9,7 @@ use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -114,11 +115,7 @@ impl Connector {
             .map_err(|_| FaultKind::Refused)?;
         let stream: TokioIo<TcpStream> = tcp.call(self.uri.clone()).await.map_err(|error| {
             tracing::debug!(error = &error as &dyn std::error::Error, "connect failed");
-            if is_unresolved(&error) {
-                FaultKind::Dns
-            } else {
-                FaultKind::Refused
-            }
+            why_unconnected(&error)
         })?;
         let shared = SharedTcp::new(stream.into_inner());
         let transport = match &self.tls {
@@ -147,15 +144,21 @@ impl Connector {
     }
 }
 
-fn is_unresolved(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Why no connection came about. A name may go unresolved, too, for want of a descriptor.
+fn why_unconnected(error: &(dyn std::error::Error + 'static)) -> FaultKind {
+    let mut kind = FaultKind::Refused;
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<Unresolved>() {
-            return true;
+            kind = FaultKind::Dns;
+        }
+        let errno = error.downcast_ref().and_then(Errno::from_io_error);
+        if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
+            kind = FaultKind::NoDescriptor;
         }
         cause = error.source();
     }
-    false
+    kind
 }
 
 fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'static>), TlsError> {
@@ -174,4 +177,26 @@ fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'st
         }
     })?;
     Ok((Arc::new(tls), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &(dyn std::error::Error + 'static), kind: FaultKind) {
+        assert_eq!(why_unconnected(error), kind, "{error:?}");
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_the_upstreams_fault() {
+        let system = |errno: Errno| io::Error::from(errno);
+
+        check(&system(Errno::CONNREFUSED), FaultKind::Refused);
+        check(&Unresolved(io::Error::other("unknown")), FaultKind::Dns);
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            check(&system(errno), FaultKind::NoDescriptor);
+            check(&Unresolved(system(errno)), FaultKind::NoDescriptor);
+        }
+    }
 }
