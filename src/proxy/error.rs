@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::body::BoxError;
+use super::slow::TooManySlow;
 use crate::retry::classify::{Fault, FaultKind};
 
 /// Why redrive answers in the upstream's place.
@@ -32,6 +33,9 @@ pub enum Error {
     /// The client's body failed while it was sent on.
     #[error("the request's body is broken: {0}")]
     ClientBody(Arc<BoxError>),
+    /// The client's body came slowly, as those of too many others did.
+    #[error("the request's body came slowly, and too many others did")]
+    SlowUpload,
     /// The request passed through redrive twice already.
     #[error("the request came back to redrive: its upstream leads to itself")]
     Loop,
@@ -74,6 +78,7 @@ impl Error {
                 kind: FaultKind::NoDescriptor,
                 ..
             })
+            | Self::SlowUpload
             | Self::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoAnswer(_) => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -90,7 +95,20 @@ impl Error {
             | Self::Connect
             | Self::ClientBody(_)
             | Self::Loop => true,
-            Self::NoAnswer(_) | Self::Deadline { .. } | Self::Shed { .. } | Self::Internal => false,
+            Self::NoAnswer(_)
+            | Self::Deadline { .. }
+            | Self::SlowUpload
+            | Self::Shed { .. }
+            | Self::Internal => false,
+        }
+    }
+
+    /// Why a client's body failed.
+    pub(super) fn of_body(cause: Arc<BoxError>) -> Self {
+        if cause.is::<TooManySlow>() {
+            Self::SlowUpload
+        } else {
+            Self::ClientBody(cause)
         }
     }
 
@@ -106,7 +124,7 @@ impl Error {
             Self::Loop => "proxy_loop_detected",
             Self::NoAnswer(fault) => fault.kind.as_str(),
             Self::Deadline { .. } => "http_response_timeout",
-            Self::Shed { .. } => "connection_limit_reached",
+            Self::SlowUpload | Self::Shed { .. } => "connection_limit_reached",
             Self::Internal => "proxy_internal_error",
         }
     }

@@ -39,8 +39,9 @@ pub fn problem(error: &Error) -> Response<ResponseBody> {
         Error::Shed { retry_after } => {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after)));
         }
-        // A descriptor comes back with the next connection that ends.
-        Error::NoAnswer(Fault {
+        // A place or a descriptor comes back with the next upload or connection that ends.
+        Error::SlowUpload
+        | Error::NoAnswer(Fault {
             kind: FaultKind::NoDescriptor,
             ..
         }) => {

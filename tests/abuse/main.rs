@@ -21,6 +21,9 @@ mod victim;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crate::victim::{MEBIBYTE, Origin, Victim, descriptors};
@@ -120,6 +123,69 @@ fn a_body_that_never_ends_is_given_up_and_its_turn_with_it() {
     assert_eq!(victim.get(), 200);
     victim.sinks_to("redrive_in_flight_requests", 0);
     drop(slow);
+}
+
+#[test]
+fn bodies_that_trickle_keep_nobody_out_however_many_there_are() {
+    const TRICKLERS: usize = 600;
+    let origin = Origin::answering(GOOD);
+    // More than there are turns, with a limit on attempts that none of the uploads keeps.
+    let victim = Victim::before(&origin, &[("REDRIVE_DEADLINE__ATTEMPT", "2s")]);
+    let before = victim.memory();
+    let tricklers: Vec<Mutex<TcpStream>> = (0..TRICKLERS)
+        .map(|_| Mutex::new(trickler(&victim)))
+        .collect();
+    let is_over = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for trickler in &tricklers {
+                    // Many are turned away.
+                    let _sent = trickler.lock().unwrap().write_all(b"x");
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        // A guard, so that a failure ends the thread above, too.
+        let _over = Over(&is_over);
+        victim.reaches("redrive_in_flight_requests", 512);
+        // As many as may be slow stay, and no more.
+        victim.sinks_to("redrive_in_flight_requests", 256);
+        for _ in 0..20 {
+            assert_eq!(victim.get(), 200);
+        }
+        assert!(victim.gauge("redrive_in_flight_requests") > 200);
+        let grown = victim.memory().saturating_sub(before);
+        println!("{TRICKLERS} tricklers: {} KiB more", grown >> 10);
+        assert!(grown < 32 * MEBIBYTE, "{grown} bytes");
+    });
+
+    let told = tricklers.iter().filter(|trickler| {
+        let trickler = trickler.lock().unwrap();
+        has_been_told(&trickler)
+    });
+    println!("{} of {TRICKLERS} were turned away", told.count());
+    drop(tricklers);
+    victim.sinks_to("redrive_in_flight_requests", 0);
+}
+
+/// A client that has sent the head of an upload.
+fn trickler(victim: &Victim) -> TcpStream {
+    let mut client = victim.connect();
+    client
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        .unwrap();
+    client
+}
+
+/// Says so when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

@@ -124,14 +124,18 @@ impl Victim {
         self.until(gauge, |value| value <= most);
     }
 
+    /// What a gauge without labels shows.
+    pub(crate) fn gauge(&self, gauge: &str) -> usize {
+        let page = exchange(self.admin, "/metrics");
+        let mut lines = page.lines();
+        let value = lines.find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
+    }
+
     fn until(&self, gauge: &str, is_enough: impl Fn(usize) -> bool) {
         let mut value = 0;
         for _ in 0..1000 {
-            let page = exchange(self.admin, "/metrics");
-            let line = page
-                .lines()
-                .find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
-            value = line.unwrap().parse().unwrap();
+            value = self.gauge(gauge);
             if is_enough(value) {
                 return;
             }

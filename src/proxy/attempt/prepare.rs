@@ -58,7 +58,12 @@ impl<'a> Exchange<'a> {
             account.trace.carry(&mut headers);
         }
         let session = Session::new(Arc::clone(&lane.policy), subject, deadline.start_by);
-        let body = Brisk::new(body, shared.body_idle).boxed_unsync();
+        let body = Brisk::new(body, shared.body_idle);
+        let body = if shared.bypass {
+            body.boxed_unsync()
+        } else {
+            lane.door.slow_uploads().watch(body).boxed_unsync()
+        };
         let keep = session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
         let (method, extensions) = (parts.method, parts.extensions);
