@@ -5,7 +5,7 @@
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
 //! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
 //! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
-//! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/upload.rs` keeps a part of a body from looking whole.
+//! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/calm.rs` how much it may say, `server/upload.rs` keeps a part of a body from looking whole.
 //!
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
 //! that was agreed on is the only one that is spoken.
@@ -16,8 +16,10 @@
 
 mod activity;
 mod answer;
+mod calm;
 mod connection;
 mod ending;
+mod frames;
 mod framing;
 mod hasty;
 mod http2;
