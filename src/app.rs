@@ -6,7 +6,10 @@
 //! While it runs, the configuration may change ([`Reloader`]), which `follow` notices. A drain (SIGTERM) makes `/readyz` fail
 //! and goes on serving, see `drain`; it ends when nobody asks any more, at the latest after `shutdown.grace`, and a second
 //! signal ends it at once.
+//!
+//! Who may come is bounded by the process's file descriptors, too, see `descriptors`.
 
+mod descriptors;
 mod drain;
 mod follow;
 mod reload;
@@ -137,6 +140,7 @@ impl App {
     /// # Errors
     /// When an address cannot be bound or an upstream's TLS cannot be set up.
     pub async fn build(config: &Config, resolver: Resolver) -> Result<Self, Error> {
+        descriptors::raise();
         let registry = Registry::new();
         register_process(&registry)?;
         telemetry::register(&registry)?;
@@ -148,7 +152,7 @@ impl App {
             .map_err(|error| Error::Tls(Box::new(error)))?;
         let (ends, drain) = Drain::new();
         let listen = config.server.listen;
-        let server = Server::bind(config.server.clone(), listen_tls.clone(), &registry)
+        let server = Server::bind(descriptors::fitted(config), listen_tls.clone(), &registry)
             .await
             .map_err(|source| Error::Listen {
                 key: "listen",

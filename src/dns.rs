@@ -34,7 +34,7 @@ pub use self::system::Resolver;
 /// A name did not resolve.
 #[derive(Debug, thiserror::Error)]
 #[error("the name does not resolve")]
-pub struct Unresolved(#[source] Box<dyn Error + Send + Sync>);
+pub struct Unresolved(#[source] pub(crate) Box<dyn Error + Send + Sync>);
 
 impl Unresolved {
     /// Whether this is what an error comes from; hyper-util's own does not tell.

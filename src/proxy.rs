@@ -27,6 +27,7 @@ pub mod route;
 pub mod screen;
 pub mod shared;
 pub mod sign;
+pub mod slow;
 pub mod status;
 pub mod trace;
 pub mod tunnel;
@@ -168,7 +169,8 @@ impl Proxy {
     ) -> Response<ResponseBody> {
         let mut response = respond::problem(error);
         account.refused(error, response.status());
-        if error.is_clients() && version < Version::HTTP_2 {
+        let is_in_body = matches!(error, Error::SlowUpload);
+        if (error.is_clients() || is_in_body) && version < Version::HTTP_2 {
             // What follows on this connection may not be where the client thinks it is.
             response.headers_mut().insert(CONNECTION, CLOSE);
         }

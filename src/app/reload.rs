@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use prometheus::{IntGauge, Registry};
 
-use super::Error;
+use super::{Error, descriptors};
 use crate::admin::Settings;
 use crate::clock;
 use crate::config::{self, Config, Loaded};
@@ -232,7 +232,7 @@ impl Inner {
         let proxy = proxy.follow(&config.proxy, &self.ground.around(&config))?;
 
         self.current.store(proxy);
-        self.terms.follow(&config.server);
+        self.terms.follow(&descriptors::fitted(&config));
         self.reload_files();
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "the configuration contradicts itself");

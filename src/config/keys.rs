@@ -211,7 +211,7 @@ const KEYS: &[Key] = &[
     key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show routes, upstreams and requests (/, /status, /config): loopback peers, or anyone.").needs_restart(),
 
     key("deadline.total", TIME, Some(d::DEADLINE_TOTAL), "Nothing waits or starts after it; an attempt in flight keeps its own limit.").in_routes(),
-    key("deadline.attempt", TIME, Some(d::DEADLINE_ATTEMPT), "Limit of one attempt, to the answer's head.").in_routes(),
+    key("deadline.attempt", TIME, Some(d::DEADLINE_ATTEMPT), "Limit of one attempt, to the answer's head; waiting for the client's upload aside.").in_routes(),
     key("deadline.connect", TIME, Some(d::DEADLINE_CONNECT), "Limit for making a connection, TLS included.").in_routes(),
     key("deadline.header", Kind::Header, Some(d::DEADLINE_HEADER), "The header in which a client sets its own, hard limit to the answer's head.").in_routes(),
 

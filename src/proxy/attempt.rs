@@ -101,7 +101,7 @@ impl<'a> Exchange<'a> {
         loop {
             let attempted = self.attempt(permit).await;
             if let Some(cause) = self.replay.failure() {
-                return Err(Error::ClientBody(cause));
+                return Err(Error::of_body(cause));
             }
             if let Some(cause) = paid
                 && (shows_open(&attempted.outcome, attempted.last.status())

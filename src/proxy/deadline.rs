@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName};
 pub struct Params {
     /// Nothing waits or starts after it, counted from the request's arrival.
     pub total: Duration,
-    /// From the start of an attempt to the answer's head.
+    /// From the start of an attempt, or from the last byte of its upload, to the answer's head. Waiting for the client's own bytes
+    /// is limited as a pause in a body, and does not count.
     pub attempt: Duration,
     /// For a connection, TLS included.
     pub connect: Duration,
@@ -72,13 +73,10 @@ impl Deadline {
             .map_or(Duration::MAX, |end| end.saturating_duration_since(now))
     }
 
-    /// By when the head of an attempt that starts `now` must be there, and whether it is the client who says so.
-    pub fn attempt(&self, params: &Params, now: Instant) -> (Instant, bool) {
-        let own = now + params.attempt;
-        match self.head_by {
-            Some(client) if client < own => (client, true),
-            _ => (own, false),
-        }
+    /// By when the answer's head must be there, where nobody but the upstream is waited for since `since`.
+    pub fn head(&self, params: &Params, since: Instant) -> Instant {
+        let own = since + params.attempt;
+        self.head_by.map_or(own, |client| client.min(own))
     }
 }
 
@@ -112,7 +110,7 @@ mod tests {
 
         assert_eq!(deadline.start_by - now, start_within, "{header:?}");
         assert_eq!(
-            deadline.attempt(&params(), now).0 - now,
+            deadline.head(&params(), now) - now,
             head_within,
             "{header:?}"
         );

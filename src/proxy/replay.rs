@@ -13,6 +13,7 @@ mod reader;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -21,6 +22,7 @@ use http_body_util::BodyExt;
 
 use self::reader::Reader;
 use super::body::{BoxError, RequestBody};
+use crate::clock;
 use crate::retry::Reason;
 
 pub use self::memory::{Kept, Memory};
@@ -68,6 +70,16 @@ struct State {
     failure: Option<Arc<BoxError>>,
     current: u64,
     reader: Option<Waker>,
+    progress: Progress,
+}
+
+/// How far an attempt's upload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Its client is waited for.
+    Awaited,
+    /// A part of it, or its end, was handed over then; what follows is for the upstream to take or to answer.
+    Moved(Instant),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,6 +120,7 @@ impl Replay {
             failure: None,
             current: 0,
             reader: None,
+            progress: Progress::Moved(clock::now()),
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
@@ -154,6 +167,7 @@ impl Replay {
         let mut state = self.0.lock();
         state.current += 1;
         state.live = false;
+        state.progress = Progress::Moved(clock::now());
         let tail = state.tail.split().freeze();
         if !tail.is_empty() {
             state.kept.push(tail);
@@ -162,6 +176,11 @@ impl Replay {
             reader.wake();
         }
         state.current
+    }
+
+    /// How far the current reader has come.
+    pub fn progress(&self) -> Progress {
+        self.0.lock().progress
     }
 
     /// Whether the body can be sent again from its first byte, and if not, why.

@@ -17,7 +17,7 @@ use crate::config::{self, Config, Flags, Sources};
 use crate::dns::Resolver;
 use crate::proxy::body::{BoxError, RequestBody};
 use crate::proxy::peek::{BodyHead, Peeked};
-use crate::proxy::upstream::{self, AnswerBody, HeaderCase, Limits, Tally, Trust, Upstream};
+use crate::proxy::upstream::{self, AnswerBody, HeaderCase, Tally, Trust, Upstream};
 use crate::retry::classify::{Fault, FaultKind, Outcome, Rules, Sent};
 use crate::tls::{Expiries, Expiry};
 
@@ -155,16 +155,19 @@ impl Site<'_> {
         key: Option<&str>,
     ) -> Result<(Response<AnswerBody>, Duration), Fault> {
         let started = clock::now();
-        let limits = Limits {
-            connect: CONNECT_TIME_MAX,
-            head: started + HEAD_TIME_MAX,
-        };
         let tally = Tally::new(self.prober.uncounted.clone());
         let request = self.request(path, key);
-        let response = self
+        let answer = self
             .upstream
-            .send(request, Trust::Any, &tally, limits)
-            .await?;
+            .send(request, Trust::Any, &tally, CONNECT_TIME_MAX);
+        let response = tokio::time::timeout(HEAD_TIME_MAX, answer)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Fault {
+                    kind: FaultKind::HeadTimeout,
+                    sent: tally.sent(),
+                })
+            })?;
         let began = tally.began().unwrap_or(started);
         Ok((response, clock::now().saturating_duration_since(began)))
     }

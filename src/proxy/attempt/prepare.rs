@@ -66,7 +66,12 @@ impl<'a> Exchange<'a> {
             account.trace.carry(&mut headers);
         }
         let session = Session::new(Arc::clone(&lane.policy), subject, deadline.retry_by);
-        let body = Brisk::new(body, shared.body_idle).boxed_unsync();
+        let body = Brisk::new(body, shared.body_idle);
+        let body = if shared.bypass {
+            body.boxed_unsync()
+        } else {
+            lane.door.slow_uploads().watch(body).boxed_unsync()
+        };
         // What is signed is kept whatever follows: its hash goes up before it.
         let keep = signer.is_some() || session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));

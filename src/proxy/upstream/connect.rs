@@ -7,6 +7,7 @@ use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -104,13 +105,13 @@ impl Connector {
             .map_err(|_| FaultKind::Refused)?;
         let stream: TokioIo<TcpStream> = tcp.call(self.uri.clone()).await.map_err(|error| {
             let error = &error as &dyn std::error::Error;
-            if Unresolved::is_behind(error) {
+            let kind = why_unconnected(error);
+            if kind == FaultKind::Dns {
                 tracing::warn!(upstream = %self.uri, error, "the upstream's name does not resolve");
-                FaultKind::Dns
             } else {
                 tracing::debug!(error, "connect failed");
-                FaultKind::Refused
             }
+            kind
         })?;
         let shared = SharedTcp::new(stream.into_inner());
         let transport = match &self.tls {
@@ -139,6 +140,24 @@ impl Connector {
     }
 }
 
+/// Why no connection came about. A name may go unresolved, too, for want of a descriptor.
+fn why_unconnected(error: &(dyn std::error::Error + 'static)) -> FaultKind {
+    let mut kind = if Unresolved::is_behind(error) {
+        FaultKind::Dns
+    } else {
+        FaultKind::Refused
+    };
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let errno = error.downcast_ref().and_then(Errno::from_io_error);
+        if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
+            kind = FaultKind::NoDescriptor;
+        }
+        cause = error.source();
+    }
+    kind
+}
+
 fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'static>), TlsError> {
     let name = params.tls.server_name.clone();
     let name = name.unwrap_or_else(|| params.authority.host().trim_matches(['[', ']']).to_owned());
@@ -155,4 +174,29 @@ fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'st
         }
     })?;
     Ok((Arc::new(tls), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &(dyn std::error::Error + 'static), kind: FaultKind) {
+        assert_eq!(why_unconnected(error), kind, "{error:?}");
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_the_upstreams_fault() {
+        let system = |errno: Errno| io::Error::from(errno);
+        let unresolved = |cause: io::Error| Unresolved(Box::new(cause));
+
+        check(&system(Errno::CONNREFUSED), FaultKind::Refused);
+        check(&unresolved(io::Error::other("unknown")), FaultKind::Dns);
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            check(&system(errno), FaultKind::NoDescriptor);
+            check(&unresolved(system(errno)), FaultKind::NoDescriptor);
+        }
+    }
 }

@@ -46,6 +46,7 @@ pub(super) fn fault(fault: Fault) -> Classified {
         // A certificate may be turned down after the request went out (TLS 1.3), so even these are not taken on trust.
         (_, Sent::Perhaps) => (Class::Broken, Ran::Maybe, "broke after a byte was written"),
         (FaultKind::Refused, _) => (Class::Unsent, Ran::No, "connection refused"),
+        (FaultKind::NoDescriptor, _) => (Class::Unsent, Ran::No, "no file descriptor left"),
         (FaultKind::Dns, _) => (Class::Unsent, Ran::No, "name did not resolve"),
         (FaultKind::Tls | FaultKind::TlsAlert, _) => {
             (Class::Unsent, Ran::No, "TLS handshake failed")

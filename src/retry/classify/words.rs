@@ -73,6 +73,8 @@ pub enum Scope {
 pub enum FaultKind {
     /// The connection was refused, or the network has no way there.
     Refused,
+    /// The process has no file descriptor left for a connection; the upstream has no part in it.
+    NoDescriptor,
     /// The upstream's name did not resolve.
     Dns,
     /// The TLS handshake failed.
@@ -250,6 +252,7 @@ impl FaultKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "connection_refused",
+            Self::NoDescriptor => "proxy_internal_error",
             Self::Dns => "dns_error",
             Self::Tls => "tls_protocol_error",
             Self::TlsAlert => "tls_alert_received",
@@ -267,6 +270,7 @@ impl FaultKind {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Refused => "it refuses connections",
+            Self::NoDescriptor => "redrive has no file descriptor left to reach it with",
             Self::Dns => "its name does not resolve",
             Self::Tls => "the TLS handshake failed",
             Self::TlsAlert => "it turned down the TLS handshake, or our certificate",
