@@ -22,7 +22,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 #[cfg(not(feature = "sigv4"))]
+pub use self::absent::Payload;
+#[cfg(not(feature = "sigv4"))]
 use self::absent::Signatory;
+#[cfg(feature = "sigv4")]
+pub use self::aws::Payload;
 #[cfg(feature = "sigv4")]
 use self::aws::Signatory;
 use self::key::Followed;
@@ -57,9 +61,6 @@ pub struct Signer {
     api_key: Option<Source>,
     signatory: Option<Signatory>,
 }
-
-/// The SHA-256 of a body, in hexadecimal digits.
-pub struct Payload(String);
 
 /// A request was not signed, and must not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

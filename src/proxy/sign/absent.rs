@@ -5,11 +5,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::Request;
 
-use super::{Payload, Unsigned};
+use super::Unsigned;
 use crate::proxy::body::RequestBody;
 
 /// There is none: the configuration refuses `sign.region`.
 pub(super) enum Signatory {}
+
+/// Nothing of a body is signed.
+pub struct Payload;
 
 impl Signatory {
     /// Nobody.

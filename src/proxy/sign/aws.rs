@@ -21,7 +21,7 @@ use http::{HeaderName, HeaderValue, Request};
 use sha2::{Digest, Sha256};
 
 use self::keeper::Keeper;
-use super::{Payload, Unsigned};
+use super::Unsigned;
 use crate::clock;
 
 /// Who signs.
@@ -29,6 +29,9 @@ pub(super) struct Signatory {
     scope: Scope,
     keeper: Keeper,
 }
+
+/// The SHA-256 of a body, in hexadecimal digits.
+pub struct Payload(String);
 
 /// What a signature is good for.
 #[derive(Clone, Debug)]
