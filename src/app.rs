@@ -161,9 +161,7 @@ impl App {
             })?;
         let ground = Ground {
             registry: registry.clone(),
-            own_port: server
-                .local_addr()
-                .map_or_else(|_| listen.port(), |bound| bound.port()),
+            own: server.local_addr().unwrap_or(listen),
             drain,
             resolver,
             expiries,

@@ -12,6 +12,7 @@ pub mod deadline;
 mod ending;
 pub mod error;
 pub mod headers;
+pub mod host_port;
 pub mod lane;
 mod lasting;
 pub mod metrics;

@@ -20,7 +20,7 @@ mod calm;
 mod connection;
 mod ending;
 mod frames;
-mod framing;
+pub mod framing;
 mod hasty;
 mod http2;
 mod refusal;

@@ -5,6 +5,7 @@
 //! with. What was learned, what is counted and the connections stay with the upstreams and routes that stay. What only a
 //! restart can change keeps its old value, and is named in the log.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -42,7 +43,8 @@ struct Inner {
 /// What no reload changes, and every path is built on.
 pub(super) struct Ground {
     pub(super) registry: Registry,
-    pub(super) own_port: u16,
+    /// Where it listens.
+    pub(super) own: SocketAddr,
     pub(super) drain: Drain,
     pub(super) resolver: Resolver,
     pub(super) expiries: Expiries,
@@ -82,7 +84,7 @@ impl Ground {
     fn around(&self, config: &Config) -> Surroundings<'_> {
         Surroundings {
             registry: &self.registry,
-            own_port: self.own_port,
+            own: self.own,
             told: config.log.requests,
             body_idle: config.server.body_idle,
             header_case: HeaderCase {

@@ -4,6 +4,7 @@
 //! what that one learned, and the connections of every upstream that stays as it is. All that can fail is done first, so that
 //! a path that cannot be built has changed nothing.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,8 @@ use crate::tls::Expiries;
 pub struct Surroundings<'a> {
     /// Where metrics are registered.
     pub registry: &'a Registry,
-    /// The port that clients reach redrive on.
-    pub own_port: u16,
+    /// Where redrive listens.
+    pub own: SocketAddr,
     /// Which requests are logged.
     pub told: Told,
     /// The longest pause inside a body.
@@ -148,7 +149,7 @@ impl Proxy {
             buckets,
             doors,
             pools,
-            names: Names::new(around.own_port, targets),
+            names: Names::new(around.own, targets),
             signer,
             shared,
             told: around.told,

@@ -7,7 +7,7 @@ mod hop;
 
 use std::net::IpAddr;
 
-use http::header::{CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, TE, UPGRADE, VIA};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, UPGRADE, VIA};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
@@ -76,6 +76,7 @@ impl Outbound<'_> {
         // Answered by us as soon as the body is wanted, so the upstream is asked nothing (RFC 9110 section 10.1.1).
         headers.remove(EXPECT);
         join_cookies(&mut headers);
+        plain_length(&mut headers);
         let host = match (self.host, &client_host) {
             (Host::Client, Some(host)) => host.clone(),
             _ => value(self.authority.as_str()),
@@ -179,6 +180,15 @@ fn join_cookies(headers: &mut HeaderMap) {
         && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
     {
         headers.insert(COOKIE, joined);
+    }
+}
+
+/// A length without zeros before it, which some read as octal.
+fn plain_length(headers: &mut HeaderMap) {
+    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
+    let length = length.and_then(|digits| digits.ok()?.parse::<u64>().ok());
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
     }
 }
 

@@ -1,20 +1,26 @@
 //! The names that a target may carry: our own, and the upstreams'.
 //!
 //! A client with redrive as its `http_proxy` names the authority in the target (RFC 9112 section 3.2.2). That works where
-//! the authority is where its request goes anyway. For any other, redrive would answer with somebody else's resource, so
-//! the request is refused; it is an open proxy for nobody.
+//! the authority is where its request goes anyway. For any other, redrive would answer with somebody else's resource, and
+//! give the upstream what was meant for somebody else, so the request is refused; it is an open proxy for nobody.
+//!
+//! redrive's own names are its address, and `localhost` where that is one of loopback. By whatever else it may be called, such
+//! as the name of a service, a client that has no proxy gives it in `Host`, which may be any.
 
-use http::uri::{Authority, Scheme};
+use std::net::SocketAddr;
+
+use http::uri::Scheme;
 use http::{Request, Uri, Version};
 
 use super::error::Error;
+use super::host_port::HostPort;
 use super::upstream;
 
 /// The names that a target may carry.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// Where redrive listens. Under which names clients know it is theirs to say; the port tells.
-    own_port: u16,
+    /// Where redrive listens.
+    own: SocketAddr,
     upstreams: Vec<Site>,
 }
 
@@ -27,9 +33,9 @@ struct Site {
 }
 
 impl Names {
-    /// Our own port, and every upstream.
+    /// Where we listen, and every upstream.
     pub fn new<'a>(
-        own_port: u16,
+        own: SocketAddr,
         upstreams: impl IntoIterator<Item = &'a upstream::Params>,
     ) -> Self {
         let sites = upstreams.into_iter().map(|upstream| Site {
@@ -41,7 +47,7 @@ impl Names {
             base_path: upstream.base_path.clone(),
         });
         Self {
-            own_port,
+            own,
             upstreams: sites.collect(),
         }
     }
@@ -66,22 +72,38 @@ impl Names {
         if authority.as_str().contains('@') {
             return Err(Error::Malformed("the target names a user"));
         }
-        let port = authority.port_u16();
-        if port.unwrap_or_else(|| default_port(scheme)) == self.own_port {
+        let Some(named) = HostPort::read(authority.as_str()) else {
+            return Err(Error::Malformed("the target names no host and port"));
+        };
+        if self.is_own(&named, scheme) {
             return Ok(());
         }
-        let mut named = self.upstreams.iter().filter(|it| it.is(authority, port));
+        let mut named = self.upstreams.iter().filter(|it| it.is(&named));
         let local = named.find_map(|site| below(uri, &site.base_path));
         *request.uri_mut() = local.ok_or(Error::Misdirected)?;
         Ok(())
+    }
+
+    /// Whether this is redrive itself. The port alone does not tell: others have the same.
+    fn is_own(&self, named: &HostPort<'_>, scheme: &Scheme) -> bool {
+        let listens = self.own.ip().to_canonical();
+        let is_everywhere = listens.is_unspecified();
+        let is_host = match named.address() {
+            Some(address) => address == listens || (is_everywhere && address.is_loopback()),
+            None => {
+                (is_everywhere || listens.is_loopback())
+                    && named.host.eq_ignore_ascii_case("localhost")
+            }
+        };
+        is_host && named.port.unwrap_or_else(|| default_port(scheme)) == self.own.port()
     }
 }
 
 impl Site {
     /// Without a port it is the upstream's: a client of a proxy says `http://` also where the upstream is not.
-    fn is(&self, authority: &Authority, port: Option<u16>) -> bool {
-        authority.host().eq_ignore_ascii_case(&self.host)
-            && port.is_none_or(|port| port == self.port)
+    fn is(&self, named: &HostPort<'_>) -> bool {
+        named.host.eq_ignore_ascii_case(&self.host)
+            && named.port.is_none_or(|port| port == self.port)
     }
 }
 
@@ -112,11 +134,16 @@ mod tests {
     use super::*;
     use http::StatusCode;
 
-    /// What becomes of a target, where `https://api.example/prod` is the upstream and redrive listens on 7480.
+    /// What becomes of a target, where `https://api.example/prod` is the upstream and redrive listens on 127.0.0.1:7480.
     #[track_caller]
     fn check(target: &str, expected: Result<&str, StatusCode>) {
+        check_on("127.0.0.1:7480", target, expected);
+    }
+
+    #[track_caller]
+    fn check_on(own: &str, target: &str, expected: Result<&str, StatusCode>) {
         let names = Names {
-            own_port: 7480,
+            own: own.parse().unwrap(),
             upstreams: vec![Site {
                 host: "api.example".into(),
                 port: 443,
@@ -139,7 +166,32 @@ mod tests {
     #[test]
     fn redrive_itself_may_be_named() {
         check("http://localhost:7480/a?b", Ok("/a?b"));
-        check("http://sidecar:7480/prod/a", Ok("/prod/a"));
+        check("http://127.0.0.1:7480/prod/a", Ok("/prod/a"));
+        check_on("[::1]:7480", "http://[0::1]:7480/a", Ok("/a"));
+        check_on("0.0.0.0:80", "http://LOCALHOST/a", Ok("/a"));
+        check_on("[::]:7480", "http://127.0.0.1:7480/a", Ok("/a"));
+        check_on("10.0.0.1:80", "http://10.0.0.1/a", Ok("/a"));
+    }
+
+    #[test]
+    fn a_port_like_ours_makes_nobody_else_redrive() {
+        let misdirected = Err(StatusCode::MISDIRECTED_REQUEST);
+        check("http://evil.example:7480/a", misdirected);
+        check("http://sidecar:7480/a", misdirected);
+        check("http://10.0.0.1:7480/a", misdirected);
+        check("http://[::1]:7480/a", misdirected);
+        check("http://127.0.0.1/a", misdirected);
+        check_on("0.0.0.0:80", "http://evil.example/a", misdirected);
+        check_on("0.0.0.0:7480", "http://10.0.0.1:7480/a", misdirected);
+        check_on("10.0.0.1:7480", "http://localhost:7480/a", misdirected);
+    }
+
+    #[test]
+    fn what_is_no_host_and_port_is_nobody() {
+        let malformed = Err(StatusCode::BAD_REQUEST);
+        check("http://api.example:99999/prod/a", malformed);
+        check("http://api.example:+443/prod/a", malformed);
+        check("http://[api.example]/prod/a", malformed);
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! (a throttle does that) is neither lost nor read twice. Past `replay.max_body`, or when the process keeps
 //! `replay.max_total`, the copy is given up and the running attempt goes on; then the body can be sent only once.
 //!
+//! A body of unknown length goes up in chunks, a frame in each, so the copy knows where its frames end: a later attempt is
+//! the same to the byte.
+//!
 //! At any time one reader is current. Handing out the next one supersedes the one before, which may still be held by a
 //! connection of an attempt that is over: it ends with an error the next time that it is polled, and is woken for it.
 
@@ -60,6 +63,8 @@ struct State {
     /// What went by, whole frames first and the latest bytes, coalesced, last.
     kept: Vec<Bytes>,
     tail: BytesMut,
+    /// How long each frame of the copy is, where the body's length is not known.
+    frames: Vec<usize>,
     trailers: Option<HeaderMap>,
     reserved: usize,
     keeping: Keeping,
@@ -112,6 +117,7 @@ impl Replay {
             source: Some(body),
             kept: Vec::new(),
             tail: BytesMut::new(),
+            frames: Vec::new(),
             trailers: None,
             reserved,
             keeping,
@@ -217,18 +223,22 @@ impl Shared {
 }
 
 impl State {
-    fn keep(&mut self, data: &Bytes, memory: &Memory) {
-        if self.keeping != Keeping::Yes {
+    fn keep(&mut self, data: &Bytes, is_sized: bool, memory: &Memory) {
+        if self.keeping != Keeping::Yes || data.is_empty() {
             return;
         }
         let so_far = self.kept.iter().map(Bytes::len).sum::<usize>() + self.tail.len();
-        let Some(needed) = so_far
+        let Some(bytes) = so_far
             .checked_add(data.len())
             .filter(|sum| *sum <= memory.params.max_body)
         else {
             self.keeping = Keeping::No(Reason::BodyTooLarge);
             return self.give_up(memory);
         };
+        if !is_sized {
+            self.frames.push(data.len());
+        }
+        let needed = bytes + self.frames.len() * FRAME_COST;
         if needed > self.reserved {
             if !memory.reserve(needed - self.reserved) {
                 self.keeping = Keeping::No(Reason::Memory);
@@ -243,6 +253,7 @@ impl State {
     fn give_up(&mut self, memory: &Memory) {
         self.kept = Vec::new();
         self.tail = BytesMut::new();
+        self.frames = Vec::new();
         memory.release(std::mem::take(&mut self.reserved));
     }
 }
@@ -253,6 +264,9 @@ impl Drop for Shared {
         state.give_up(&self.memory);
     }
 }
+
+/// What it takes to know where a frame ends. It counts towards what the process keeps, and not towards what is kept of a body.
+const FRAME_COST: usize = size_of::<usize>();
 
 /// Generations count from 1, so a reader of this one is superseded from the start.
 const NEVER_CURRENT: u64 = 0;

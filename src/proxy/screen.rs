@@ -8,6 +8,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Version};
 
 use super::error::Error;
+use super::host_port::HostPort;
 
 /// What follows from looking at a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +76,9 @@ fn framing(headers: &HeaderMap, version: Version) -> Result<(), Error> {
 /// no user, and with which a Host, too, must agree (RFC 9113 section 8.3.1); HTTP/1.0 may leave it out.
 fn host<B>(request: &Request<B>) -> Result<(), Error> {
     let is_http2 = request.version() == Version::HTTP_2;
-    let named = request.uri().authority().filter(|_| is_http2);
-    if named.is_some_and(|named| !is_host_and_port(named)) {
+    let authority = request.uri().authority().filter(|_| is_http2);
+    let named = authority.map(Authority::as_str);
+    if named.is_some_and(|named| HostPort::read(named).is_none()) {
         return Err(Error::Malformed(":authority is not a host and port"));
     }
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -96,27 +98,16 @@ fn host<B>(request: &Request<B>) -> Result<(), Error> {
             Ok(())
         };
     };
-    let authority = host
-        .to_str()
-        .ok()
-        .and_then(|host| host.parse::<Authority>().ok());
-    let Some(authority) = authority.filter(is_host_and_port) else {
+    let host = host.to_str().ok();
+    let Some(host) = host.filter(|host| HostPort::read(host).is_some()) else {
         return Err(Error::Malformed("Host is not a host and port"));
     };
     match named {
-        Some(named) if *named != authority => Err(Error::Malformed("Host and :authority differ")),
+        Some(named) if !named.eq_ignore_ascii_case(host) => {
+            Err(Error::Malformed("Host and :authority differ"))
+        }
         _ => Ok(()),
     }
-}
-
-/// `http` takes more for an authority: a user, a port alone, a port that is none.
-fn is_host_and_port(authority: &Authority) -> bool {
-    let text = authority.as_str();
-    let has_good_port = match text[authority.host().len().min(text.len())..].strip_prefix(':') {
-        None | Some("") => true,
-        Some(_) => authority.port_u16().is_some(),
-    };
-    !text.contains('@') && !authority.host().is_empty() && has_good_port
 }
 
 /// How often the request passed through a redrive already, as `Via` tells (RFC 9110 section 7.6.3).
@@ -186,6 +177,8 @@ mod tests {
         check(&[("host", "a/b")], refused);
         check(&[("host", "a:b")], refused);
         check(&[("host", "a:65536")], refused);
+        check(&[("host", "a:+80")], refused);
+        check(&[("host", "[::1]x")], refused);
         check(&[("host", ":80")], refused);
     }
 

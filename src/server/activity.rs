@@ -6,6 +6,7 @@
 //! hyper's own refusals from answers, and a client that hung up on its request from one that has nothing to say.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use http::Version;
@@ -43,6 +44,10 @@ struct State {
     answers: Vec<Weak<dyn Held>>,
     /// What the client cancels.
     hasty: Hasty,
+    /// Requests whose answers' heads are there.
+    answered: u64,
+    /// Who waits for one more.
+    reader: Option<Waker>,
 }
 
 /// Why a connection is closed that would otherwise stay.
@@ -76,6 +81,8 @@ impl Activity {
             blocked_since: None,
             answers: Vec::new(),
             hasty: Hasty::default(),
+            answered: 0,
+            reader: None,
         };
         Self {
             state: Mutex::new(state),
@@ -196,9 +203,14 @@ impl Activity {
         }
     }
 
-    /// From now on the connection carries something else than HTTP: what is written is nobody's refusal, and what is read no request.
-    pub(super) fn leaves_http(&self) {
-        self.lock().left_http = true;
+    /// Waits until so many requests have the heads of their answers, and it is known whether the last of them leaves HTTP.
+    pub(super) fn poll_answered(&self, requests: u64, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.answered >= requests {
+            return Poll::Ready(());
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// A head is complete; its request is in flight until what is returned is dropped.
@@ -222,9 +234,18 @@ impl Activity {
 }
 
 impl Flight {
-    /// The head of its answer is there.
-    pub(super) fn is_answered(&mut self) {
+    /// The head of its answer is there. If it `leaves_http`, the connection carries something else from now on: what is
+    /// written is nobody's refusal, and what is read no request.
+    pub(super) fn is_answered(&mut self, leaves_http: bool) {
         self.is_answered = true;
+        let mut state = self.activity.lock();
+        state.left_http |= leaves_http;
+        state.answered += 1;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 }
 

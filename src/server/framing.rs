@@ -9,6 +9,9 @@
 //! head spoils the head, so that nothing of it is forwarded; one that comes later breaks the body. Behind a spoiled head
 //! goes [`AFTER_SPOILED`], for hyper reads a head that came in pieces only when it looks complete.
 //!
+//! What comes behind a request that asks to leave HTTP is a request only if the answer is not a 101. So it stays where it is
+//! until the answer is known, and then is looked at, or is nobody's business here.
+//!
 //! Anything that hyper refuses by itself is left to it: then there is nothing to follow any more, nor in HTTP/2 or in
 //! what a connection carries after it has left HTTP.
 
@@ -18,11 +21,23 @@ use self::chunks::Chunks;
 
 /// Follows the requests on one connection.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub struct Framing {
     stage: Stage,
     /// The head so far, where it comes in pieces.
     head: Vec<u8>,
     head_bytes_max: usize,
+    /// How many heads went to hyper.
+    requests: u64,
+    /// Whether the latest of them asks to leave HTTP.
+    asks_to_leave: bool,
+}
+
+/// What follows for bytes that were looked at.
+pub struct Looked {
+    /// So many of them go to hyper now. The others wait, and are looked at again.
+    pub now: usize,
+    /// What goes behind them.
+    pub behind: &'static [u8],
 }
 
 /// What the next byte belongs to.
@@ -34,6 +49,8 @@ enum Stage {
     Sized(u64),
     /// A body in chunks.
     Chunked(Chunks),
+    /// What came behind a request that asks to leave HTTP.
+    Held,
     /// Nobody's business here.
     Unknown,
 }
@@ -41,46 +58,87 @@ enum Stage {
 /// What a head means for the bytes behind it.
 enum Judged {
     Goes(Stage),
+    /// The same, and the answer may be that the connection leaves HTTP.
+    AsksToLeave(Stage),
     Refused(&'static str),
 }
 
 impl Framing {
     /// A fresh connection; a longer head than this is refused by hyper.
-    pub(super) fn new(head_bytes_max: usize) -> Self {
+    pub fn new(head_bytes_max: usize) -> Self {
         Self {
             stage: Stage::Head,
             head: Vec::new(),
             head_bytes_max,
+            requests: 0,
+            asks_to_leave: false,
         }
     }
 
+    /// How many requests must have been answered before any more bytes are to be looked at, where that has to wait.
+    pub fn waits_for_answers(&self) -> Option<u64> {
+        matches!(self.stage, Stage::Held).then_some(self.requests)
+    }
+
+    /// The answers are there, and what is held may be looked at.
+    pub fn goes_on(&mut self) {
+        self.stage = Stage::Head;
+    }
+
+    /// A request's head goes to hyper, and this comes behind it.
+    fn begins(&mut self, stage: Stage, asks_to_leave: bool) {
+        self.requests += 1;
+        self.asks_to_leave = asks_to_leave;
+        match stage {
+            Stage::Head => self.is_over(),
+            stage => self.stage = stage,
+        }
+    }
+
+    /// A request has come to its end.
+    fn is_over(&mut self) {
+        self.stage = if std::mem::take(&mut self.asks_to_leave) {
+            Stage::Held
+        } else {
+            Stage::Head
+        };
+    }
+
     /// From now on the connection speaks something else.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.stage = Stage::Unknown;
         self.head = Vec::new();
     }
 
-    /// Looks at bytes on their way to hyper, and spoils what hyper must refuse. What is returned goes behind them.
-    pub(super) fn look(&mut self, bytes: &mut [u8]) -> &'static [u8] {
+    /// Looks at bytes on their way to hyper, and spoils what hyper must refuse.
+    pub fn look(&mut self, bytes: &mut [u8]) -> Looked {
+        let all = bytes.len();
+        let go = |now| Looked { now, behind: &[] };
+        let spoiled = Looked {
+            now: all,
+            behind: AFTER_SPOILED,
+        };
         let mut at = 0;
         // The last byte of the head whose body follows, as long as hyper has not got it.
         let mut head_end = None;
         while at < bytes.len() {
             match &mut self.stage {
-                Stage::Unknown => return &[],
+                Stage::Unknown => return go(all),
+                Stage::Held => return go(at),
                 Stage::Head => {
                     let Some((length, judged)) = self.head(&bytes[at..]) else {
-                        return &[];
+                        return go(all);
                     };
                     at += length;
                     head_end = Some(at - 1);
                     match judged {
-                        Judged::Goes(stage) => self.stage = stage,
+                        Judged::Goes(stage) => self.begins(stage, false),
+                        Judged::AsksToLeave(stage) => self.begins(stage, true),
                         Judged::Refused(why) => {
                             tracing::debug!(why, "a request is refused");
                             bytes[at - 1] = UNREADABLE;
                             self.forget();
-                            return AFTER_SPOILED;
+                            return spoiled;
                         }
                     }
                 }
@@ -89,7 +147,7 @@ impl Framing {
                     let taken = here.min(*left);
                     *left -= taken;
                     if *left == 0 {
-                        self.stage = Stage::Head;
+                        self.is_over();
                     }
                     at += usize::try_from(taken).unwrap_or(usize::MAX);
                 }
@@ -97,22 +155,22 @@ impl Framing {
                     Ok(taken) => {
                         at += taken;
                         if chunks.is_over() {
-                            self.stage = Stage::Head;
+                            self.is_over();
                         }
                     }
                     Err(fault) => {
                         self.forget();
                         let Some(end) = head_end else {
                             bytes[at + fault.at] = fault.unreadable;
-                            return &[];
+                            return go(all);
                         };
                         bytes[end] = UNREADABLE;
-                        return AFTER_SPOILED;
+                        return spoiled;
                     }
                 },
             }
         }
-        &[]
+        go(all)
     }
 
     /// How many of these bytes belong to the head, once it is complete, and what follows.
@@ -181,21 +239,28 @@ fn judge(head: &[u8]) -> Judged {
             .map(|field| field.value)
     };
     let mut lengths = named("content-length");
-    match (
+    let stage = match (
         lengths.next(),
         lengths.next(),
         named("transfer-encoding").next(),
     ) {
-        (_, Some(_), _) => Judged::Refused("more than one Content-Length"),
-        (Some(_), _, Some(_)) => Judged::Refused("both Content-Length and Transfer-Encoding"),
-        (None, _, None) => Judged::Goes(Stage::Head),
-        (None, _, Some(_)) => Judged::Goes(Stage::Chunked(Chunks::new())),
-        (Some(length), ..) => Judged::Goes(match sized(length) {
+        (_, Some(_), _) => return Judged::Refused("more than one Content-Length"),
+        (Some(_), _, Some(_)) => {
+            return Judged::Refused("both Content-Length and Transfer-Encoding");
+        }
+        (None, _, None) => Stage::Head,
+        (None, _, Some(_)) => Stage::Chunked(Chunks::new()),
+        (Some(length), ..) => match sized(length) {
             None => Stage::Unknown, // hyper refuses it
             Some(0) => Stage::Head,
             Some(length) if length > LENGTH_MAX => return Judged::Refused("an absurd length"),
             Some(length) => Stage::Sized(length),
-        }),
+        },
+    };
+    // For which protocol, and whether in the right way, makes no difference: only a 101 does.
+    match named("upgrade").next() {
+        Some(_) => Judged::AsksToLeave(stage),
+        None => Judged::Goes(stage),
     }
 }
 

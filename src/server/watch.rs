@@ -36,6 +36,9 @@ pub(super) struct Watched<IO> {
     is_written: bool,
     /// What hyper reads before anything else that comes.
     unread: &'static [u8],
+    /// What came behind a request that asks to leave HTTP, and waits for its answer: no more than one read, since meanwhile
+    /// there is no other.
+    held: Bytes,
     /// What is still to be written in the place of hyper's refusal.
     refusal: Option<Bytes>,
     /// Given back when the stream goes, whoever has it by then.
@@ -68,6 +71,7 @@ impl<IO> Watched<IO> {
             calm: Calm::new(clock::now()),
             is_written: false,
             unread: &[],
+            held: Bytes::new(),
             refusal: None,
             _place: place,
         }
@@ -85,6 +89,29 @@ impl<IO> Watched<IO> {
             self.refusal = Some(refusal.into());
             (self.refused)();
         }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> Watched<IO> {
+    /// Reads what is held, or else what comes. Says how many bytes of it were held.
+    fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let held = self.held.len().min(buf.remaining());
+        if held > 0 {
+            buf.put_slice(&self.held[..held]);
+            return Poll::Ready(Ok(held));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        if buf.filled().len() > before
+            && let Some(agreed) = &mut self.agreed
+        {
+            agreed.look(&buf.filled()[before..])?;
+        }
+        Poll::Ready(Ok(0))
     }
 }
 
@@ -146,10 +173,7 @@ where
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
             let answer = answered.await?;
-            flight.is_answered();
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                activity.leaves_http();
-            }
+            flight.is_answered(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
             Ok(answer.map(|body| {
                 let body = InFlight::new(body, flight);
                 if is_http2 {
@@ -174,21 +198,32 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
             self.unread = later;
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            if let Some(agreed) = &mut self.agreed {
-                agreed.look(&buf.filled()[before..])?;
-            }
-            if self.calm.came(&buf.filled()[before..], clock::now()) {
-                return Poll::Ready(Err(self.show_out(cx)));
-            }
-            if self.activity.bytes_came() {
-                self.unread = self.framing.look(&mut buf.filled_mut()[before..]);
-            } else {
-                self.framing.forget();
-            }
+        if let Some(requests) = self.framing.waits_for_answers() {
+            ready!(self.activity.poll_answered(requests, cx));
+            self.framing.goes_on();
         }
+        let before = buf.filled().len();
+        let held = ready!(self.poll_bytes(cx, buf))?;
+        let came = buf.filled().len() - before;
+        if came == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if held == 0 && self.calm.came(&buf.filled()[before..], clock::now()) {
+            return Poll::Ready(Err(self.show_out(cx)));
+        }
+        let mut now = came;
+        if self.activity.bytes_came() {
+            let looked = self.framing.look(&mut buf.filled_mut()[before..]);
+            (now, self.unread) = (looked.now, looked.behind);
+        } else {
+            self.framing.forget();
+        }
+        if held > 0 {
+            self.held.advance(now);
+        } else {
+            self.held = Bytes::copy_from_slice(&buf.filled()[before + now..]);
+        }
+        buf.set_filled(before + now);
         Poll::Ready(Ok(()))
     }
 }

@@ -3,8 +3,9 @@
 //! `requests.txt` holds what clients may send and what the upstream then sees, to the byte; `answers.txt` holds what an
 //! upstream may answer and what becomes of the client's connection and the pool. Both say at their top how a case is
 //! written; [`script`] reads them. Every case has a redrive and an upstream of its own, so that whatever is counted is the
-//! case's. What can be forwarded is sent a second time with every first attempt throttled by the gateway, so that the
-//! second attempt's bytes can be compared with the first's.
+//! case's. What can be forwarded is sent again with every attempt but the last throttled by the gateway, once and twice, and
+//! what has a body also with the first attempt's connection reset in its middle; so the attempts' bytes can be compared with
+//! one another, line ends, lengths and chunks included.
 
 #![expect(
     clippy::unwrap_used,

@@ -18,7 +18,14 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The body with its chunks joined: where they end is nobody's business.
+    /// All of it as it stood on the wire.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let head = format!("{}\r\n\r\n", self.head.join("\r\n"));
+        let head = head.chars().map(|byte| byte as u8);
+        head.chain(self.body.iter().copied()).collect()
+    }
+
+    /// The body with its chunks joined, as it is the same wherever they end.
     pub(crate) fn joined(&self) -> Vec<u8> {
         let is_coded = |line: &String| line.eq_ignore_ascii_case("transfer-encoding: chunked");
         if !self.head.iter().any(is_coded) {
@@ -62,13 +69,24 @@ pub(crate) struct Origin {
 struct Record {
     connections: usize,
     whole: Vec<Seen>,
+    /// What had come of requests when their connections were reset.
+    begun: Vec<Vec<u8>>,
     /// What came on connections that ended within a request.
     cut: Vec<Vec<u8>>,
 }
 
 impl Origin {
-    /// Listens.
+    /// Listens, and answers whatever is whole.
     pub(crate) async fn new(replier: Replier) -> Self {
+        Self::listen(replier, false).await
+    }
+
+    /// Listens, and resets the connection of every first attempt as soon as its head has come.
+    pub(crate) async fn resetting(replier: Replier) -> Self {
+        Self::listen(replier, true).await
+    }
+
+    async fn listen(replier: Replier, resets: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let record = Arc::new(Mutex::new(Record::default()));
@@ -84,8 +102,14 @@ impl Origin {
                     record.connections += 1;
                     record.connections - 1
                 };
-                let (record, sender) = (Arc::clone(&shared), Arc::clone(&sender));
-                connections.spawn(serve(stream, index, record, sender, Arc::clone(&replier)));
+                let connection = Connection {
+                    stream,
+                    index,
+                    record: Arc::clone(&shared),
+                    bytes: Arc::clone(&sender),
+                    resets,
+                };
+                connections.spawn(connection.serve(Arc::clone(&replier)));
             }
         });
         Self {
@@ -99,6 +123,16 @@ impl Origin {
     /// Every whole request so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.record.lock().unwrap().whole.clone()
+    }
+
+    /// How many whole requests there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.record.lock().unwrap().whole.len()
+    }
+
+    /// What had come of first attempts when their connections were reset.
+    pub(crate) fn begun(&self) -> Vec<Vec<u8>> {
+        self.record.lock().unwrap().begun.clone()
     }
 
     /// What came of requests that never became whole.
@@ -121,75 +155,107 @@ impl Origin {
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    connection: usize,
+struct Connection {
+    stream: TcpStream,
+    index: usize,
     record: Arc<Mutex<Record>>,
     bytes: Arc<watch::Sender<usize>>,
-    replier: Replier,
-) {
-    let mut buffer = Vec::new();
-    loop {
-        while let Some((seen, length)) = parse(&buffer) {
-            buffer.drain(..length);
-            let reply = {
-                let mut record = record.lock().unwrap();
-                let index = record.whole.len();
-                record.whole.push(seen.clone());
-                replier(index, connection, &seen)
-            };
-            let (answer, closes) = reply;
-            if stream.write_all(&answer).await.is_err() || closes {
-                let _gone = stream.shutdown().await;
+    resets: bool,
+}
+
+impl Connection {
+    async fn serve(mut self, replier: Replier) {
+        let mut buffer = Vec::new();
+        loop {
+            if self.resets && is_first_attempt(&buffer) {
+                self.record.lock().unwrap().begun.push(buffer);
+                self.stream.set_zero_linger().unwrap();
                 return;
             }
-        }
-        let read = stream.read_buf(&mut buffer).await.unwrap_or(0);
-        bytes.send_modify(|bytes| *bytes += read);
-        if read == 0 {
-            if !buffer.is_empty() {
-                record.lock().unwrap().cut.push(buffer);
+            while let Some((seen, length)) = parse(&buffer) {
+                buffer.drain(..length);
+                let reply = {
+                    let mut record = self.record.lock().unwrap();
+                    let index = record.whole.len();
+                    record.whole.push(seen.clone());
+                    replier(index, self.index, &seen)
+                };
+                let (answer, closes) = reply;
+                if self.stream.write_all(&answer).await.is_err() || closes {
+                    let _gone = self.stream.shutdown().await;
+                    return;
+                }
             }
-            return;
+            let read = self.stream.read_buf(&mut buffer).await.unwrap_or(0);
+            self.bytes.send_modify(|bytes| *bytes += read);
+            if read == 0 {
+                if !buffer.is_empty() {
+                    self.record.lock().unwrap().cut.push(buffer);
+                }
+                return;
+            }
         }
     }
 }
 
-/// The first whole request and how many bytes it has. Panics at anything that has no business on the wire.
+/// Whether these bytes begin with the whole head of a first attempt.
+fn is_first_attempt(bytes: &[u8]) -> bool {
+    let head = find(bytes, b"\r\n\r\n").map(|end| bytes[..end + 2].to_ascii_lowercase());
+    head.is_some_and(|head| find(&head, b"\r\nredrive-attempt: 1\r\n").is_some())
+}
+
+/// The first whole request and how many bytes it has. Panics at anything that has no business on the wire: lines end with CRLF,
+/// a request line has three words, names are tokens (RFC 9110 section 5.6.2), lengths are digits.
 fn parse(bytes: &[u8]) -> Option<(Seen, usize)> {
     let end = find(bytes, b"\r\n\r\n")?;
-    let head: Vec<String> = bytes[..end]
-        .split(|byte| *byte == b'\n')
-        .map(|line| {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let is_clean = line.iter().all(|byte| *byte >= b' ' || *byte == b'\t');
-            assert!(is_clean, "control bytes at the upstream: {line:?}");
-            // As Latin-1, so that no byte is lost.
-            line.iter().copied().map(char::from).collect()
-        })
-        .collect();
-    let values = |name: &str| -> Vec<String> {
-        let fields = head[1..].iter().filter_map(|line| line.split_once(": "));
-        fields
-            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.to_owned())
-            .collect()
+    // As Latin-1, so that no byte is lost.
+    let text: String = bytes[..end].iter().copied().map(char::from).collect();
+    let head: Vec<String> = text.split("\r\n").map(str::to_owned).collect();
+    for line in &head {
+        let is_clean = |sign: char| sign >= ' ' && sign != '\x7f' || sign == '\t';
+        assert!(line.chars().all(is_clean), "control bytes: {line:?}");
+    }
+    let words: Vec<&str> = head[0].split(' ').collect();
+    let is_request = words.len() == 3 && is_token(words[0]) && words[2] == "HTTP/1.1";
+    assert!(is_request && words[1].starts_with('/'), "{:?}", head[0]);
+    let fields = head[1..].iter().map(|line| {
+        let field = line.split_once(": ");
+        field.filter(|(name, _)| is_token(name)).expect(line)
+    });
+    let fields: Vec<(&str, &str)> = fields.collect();
+    let values = |name: &str| -> Vec<&str> {
+        let named = fields
+            .iter()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| *value).collect()
     };
     let (lengths, codings) = (values("content-length"), values("transfer-encoding"));
     assert_eq!(values("host").len(), 1, "one Host: {head:?}");
     assert!(lengths.len() + codings.len() <= 1, "one framing: {head:?}");
     let rest = &bytes[end + 4..];
     let body = if let Some(length) = lengths.first() {
-        rest.get(..length.parse::<usize>().unwrap())?
+        let length_read = length.parse::<usize>().unwrap();
+        assert_eq!(
+            length_read.to_string(),
+            *length,
+            "a length as it is written"
+        );
+        rest.get(..length_read)?
     } else if let Some(coding) = codings.first() {
-        assert_eq!(coding, "chunked");
+        assert_eq!(*coding, "chunked");
         &rest[..chunked(rest)?]
     } else {
         &[]
     };
     let length = end + 4 + body.len();
     let body = body.to_vec();
+    drop(fields);
     Some((Seen { head, body }, length))
+}
+
+fn is_token(text: &str) -> bool {
+    let is_part = |sign: char| sign.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(sign);
+    !text.is_empty() && text.chars().all(is_part)
 }
 
 /// How long a body in chunks is, written as RFC 9112 wants it and without extensions.
@@ -210,10 +276,16 @@ fn chunked(bytes: &[u8]) -> Option<usize> {
     }
     loop {
         let line = find(&bytes[at..], b"\r\n")?;
+        let field = &bytes[at..at + line];
         at += line + 2;
-        if line == 0 {
+        if field.is_empty() {
             return Some(at);
         }
+        let field = std::str::from_utf8(field).unwrap();
+        let is_field = |(name, value): (&str, &str)| {
+            is_token(name) && !value.contains(|sign: char| sign.is_control())
+        };
+        assert!(field.split_once(": ").is_some_and(is_field), "{field:?}");
     }
 }
 

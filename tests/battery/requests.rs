@@ -20,8 +20,21 @@ struct Case {
     end: End,
     /// How often the client is told to go on with its body.
     interim: usize,
-    /// Whether every first attempt is throttled.
-    throttles: bool,
+    /// What becomes of the attempts before the one that is answered.
+    before: Before,
+}
+
+/// What becomes of the attempts before the one that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// There are none.
+    Nothing,
+    /// One is throttled.
+    Throttled,
+    /// Two are.
+    ThrottledTwice,
+    /// The connection of one is reset when its head has come.
+    Reset,
 }
 
 /// A request as the upstream must see it.
@@ -51,12 +64,13 @@ enum End {
 
 impl Named for Case {
     fn name(&self) -> String {
-        let throttled = if self.throttles {
-            ", throttled first"
-        } else {
-            ""
+        let before = match self.before {
+            Before::Nothing => "",
+            Before::Throttled => ", throttled first",
+            Before::ThrottledTwice => ", throttled twice first",
+            Before::Reset => ", reset first",
         };
-        format!("{}{throttled}", self.written.name)
+        format!("{}{before}", self.written.name)
     }
 }
 
@@ -68,7 +82,7 @@ impl Case {
             forwarded: Vec::new(),
             end: End::Open,
             interim: 0,
-            throttles: false,
+            before: Before::Nothing,
             written: written.clone(),
         };
         for (sign, rest) in &written.lines {
@@ -98,9 +112,42 @@ impl Case {
         matches!(self.end, End::Open | End::Closed) && !self.forwarded.is_empty()
     }
 
-    /// How often a request is sent to the upstream.
-    fn attempts(&self) -> usize {
-        if self.throttles { 2 } else { 1 }
+    /// Whether a request whose connection is reset would be sent again, and has a body that this could break.
+    fn may_be_reset(&self) -> bool {
+        let has_body = self.forwarded.iter().any(|it| !it.body.is_empty());
+        let has_field = |name: &str| {
+            let mut all = self.forwarded.iter().flat_map(|it| &it.headers);
+            all.any(|field| field.starts_with(name))
+        };
+        has_body && !has_field("upgrade: ") && !self.toml.contains("[retry]")
+    }
+
+    /// Case by case with everything that may happen before.
+    fn variants(self) -> Vec<Self> {
+        let mut before = vec![Before::Nothing];
+        if self.is_forwarded() {
+            before.extend([Before::Throttled, Before::ThrottledTwice]);
+            before.extend(self.may_be_reset().then_some(Before::Reset));
+        }
+        let variants = before.into_iter().map(|before| Self {
+            before,
+            ..self.clone()
+        });
+        variants.collect()
+    }
+
+    /// How many attempts at a request the upstream reads to their ends.
+    fn whole_attempts(&self) -> usize {
+        match self.before {
+            Before::Nothing | Before::Reset => 1,
+            Before::Throttled => 2,
+            Before::ThrottledTwice => 3,
+        }
+    }
+
+    /// How many attempts end without being read to their ends.
+    fn attempts_cut(&self) -> usize {
+        usize::from(self.before == Before::Reset)
     }
 }
 
@@ -122,13 +169,15 @@ impl Forwarded {
     }
 
     /// The lines of the head, the request line first and the fields sorted.
-    fn head(&self, case: &Case, origin: &Origin, attempt: usize) -> Vec<String> {
+    fn head(&self, case: &Case, origin: &Origin, sidecar: &Sidecar, attempt: usize) -> Vec<String> {
         let named = |name: &str| {
             let mut fields = self.headers.iter();
             fields.any(|it| it.to_ascii_lowercase().starts_with(name))
         };
         let addr = origin.addr.to_string();
-        let written = self.headers.iter().map(|it| it.replace("ORIGIN", &addr));
+        let port = sidecar.addr.port().to_string();
+        let written = self.headers.iter();
+        let written = written.map(|it| it.replace("ORIGIN", &addr).replace("PORT", &port));
         let mut fields: Vec<String> = written.collect();
         let [number, host, via] = if case.toml.contains("title_case_headers = true") {
             ["Redrive-Attempt", "Host", "Via"]
@@ -161,17 +210,7 @@ fn sorted(seen: &Seen) -> Vec<String> {
 fn cases(group: &str) -> Vec<Case> {
     let written = script::read(CASES);
     let of_group = written.into_iter().filter(|case| case.group == group);
-    let mut cases: Vec<Case> = of_group.map(Case::read).collect();
-    let again: Vec<Case> = cases
-        .iter()
-        .filter(|case| case.is_forwarded())
-        .cloned()
-        .collect();
-    cases.extend(again.into_iter().map(|case| Case {
-        throttles: true,
-        ..case
-    }));
-    cases
+    of_group.map(Case::read).flat_map(Case::variants).collect()
 }
 
 const THROTTLED: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\n\
@@ -180,10 +219,11 @@ const THROTTLED_HEAD: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
 const OK_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n";
 
-fn replier(throttles: bool) -> Replier {
+fn replier(attempts: usize) -> Replier {
     Arc::new(move |index, _, seen| {
         let is_head = seen.head[0].starts_with("HEAD ");
-        let answer = match (throttles && index % 2 == 0, is_head) {
+        let is_last = (index + 1).is_multiple_of(attempts);
+        let answer = match (!is_last, is_head) {
             (true, false) => THROTTLED,
             (true, true) => THROTTLED_HEAD,
             (false, false) => OK,
@@ -194,12 +234,17 @@ fn replier(throttles: bool) -> Replier {
 }
 
 async fn run(case: Case) {
-    let origin = Origin::new(replier(case.throttles)).await;
+    let replier = replier(case.whole_attempts());
+    let origin = match case.before {
+        Before::Reset => Origin::resetting(replier).await,
+        _ => Origin::new(replier).await,
+    };
     let sidecar = sidecar(&case, &origin).await;
     let mut client = Peer::connect(sidecar.addr).await;
     let named = |bytes: &[u8]| {
         let text = latin1(bytes).replace("ORIGIN", &origin.addr.to_string());
         let text = text.replace("SELF", &sidecar.addr.to_string());
+        let text = text.replace("PORT", &sidecar.addr.port().to_string());
         text.chars().map(|byte| byte as u8).collect::<Vec<u8>>()
     };
 
@@ -226,7 +271,7 @@ async fn run(case: Case) {
         expected.push(Forwarded::read("GET /probe"));
     }
     assert_eq!(interim, case.interim, "100 Continue");
-    compare(&case, &origin, &expected);
+    compare(&case, &origin, &sidecar, &expected);
     judge_counters(&case, &sidecar, expected.len()).await;
     let cut = origin.cut();
     if !matches!(case.end, End::Broken(_)) {
@@ -242,7 +287,10 @@ pub(crate) fn good_requests() -> Vec<Vec<u8>> {
 }
 
 async fn sidecar(case: &Case, origin: &Origin) -> Sidecar {
-    let toml = case.toml.replace("ORIGIN", &origin.addr.to_string());
+    let mut toml = case.toml.replace("ORIGIN", &origin.addr.to_string());
+    if case.before == Before::Reset {
+        toml.push_str("[retry]\nunsafe_methods = \"always\"\n");
+    }
     if toml.contains("upstream =") {
         Sidecar::configured(&toml, &[]).await
     } else {
@@ -301,23 +349,37 @@ async fn finish(case: &Case, client: &mut Peer, interim: &mut usize) {
 }
 
 /// What the upstream saw is what it should have seen, and the same on every attempt.
-fn compare(case: &Case, origin: &Origin, expected: &[Forwarded]) {
+fn compare(case: &Case, origin: &Origin, sidecar: &Sidecar, expected: &[Forwarded]) {
     let seen = origin.seen();
-    let count = expected.len() * case.attempts();
+    let count = expected.len() * case.whole_attempts();
     assert_eq!(seen.len(), count, "requests at the upstream: {seen:#?}");
-    for (request, attempts) in expected.iter().zip(seen.chunks(case.attempts())) {
+    for (request, attempts) in expected.iter().zip(seen.chunks(case.whole_attempts())) {
         for (index, attempt) in attempts.iter().enumerate() {
-            assert_eq!(sorted(attempt), request.head(case, origin, index + 1));
+            let number = index + 1 + case.attempts_cut();
+            let head = request.head(case, origin, sidecar, number);
+            assert_eq!(sorted(attempt), head);
             assert_eq!(latin1(&attempt.joined()), latin1(&request.body), "the body");
-        }
-        if let [first, second] = attempts {
-            let renumbered = first.head.join("\n");
-            let renumbered = renumbered.replace("edrive-attempt: 1", "edrive-attempt: 2");
-            let renumbered = renumbered.replace("edrive-Attempt: 1", "edrive-Attempt: 2");
-            assert_eq!(second.head.join("\n"), renumbered, "to the byte");
+            let first = numbered(&attempts[0].bytes(), number);
+            assert_eq!(latin1(&attempt.bytes()), first, "to the byte");
         }
     }
+    let begun = origin.begun();
+    assert_eq!(begun.len(), expected.len() * case.attempts_cut(), "resets");
+    for (begun, whole) in begun.iter().zip(&seen) {
+        let (begun, whole) = (numbered(begun, 2), latin1(&whole.bytes()));
+        assert!(whole.starts_with(&begun), "{begun:?} began {whole:?}");
+    }
 }
+
+/// The bytes of an attempt, if they were those of the attempt with this number.
+fn numbered(attempt: &[u8], number: usize) -> String {
+    let mut text = latin1(attempt);
+    let at = text.to_ascii_lowercase().find(NUMBER).unwrap() + NUMBER.len();
+    text.replace_range(at..=at, &number.to_string());
+    text
+}
+
+const NUMBER: &str = "\r\nredrive-attempt: ";
 
 /// What is refused costs nothing, and is counted as what it is.
 async fn judge_counters(case: &Case, sidecar: &Sidecar, forwarded: usize) {
@@ -325,7 +387,7 @@ async fn judge_counters(case: &Case, sidecar: &Sidecar, forwarded: usize) {
     let rejected = [r#"outcome="rejected""#];
     let expected = f64::from(u8::from(refused));
     sidecar.settles(REQUESTS, &rejected, expected).await;
-    let retries = if case.throttles { forwarded } else { 0 };
+    let retries = forwarded * (case.whole_attempts() + case.attempts_cut() - 1);
     let told = sidecar.total("redrive_retries_total", &[]).await;
     assert_eq!(told, retries as f64, "retries");
     if refused {
@@ -342,7 +404,7 @@ async fn judge_counters(case: &Case, sidecar: &Sidecar, forwarded: usize) {
 const REQUESTS: &str = "redrive_requests_total";
 
 /// The battery does not shrink.
-const CASES_MIN: usize = 275;
+const CASES_MIN: usize = 300;
 
 groups! {
     request_lines: "request line",

@@ -1,7 +1,7 @@
 //! Real clients, unchanged: each makes a plain call, an upload of 2 MiB, and a call that is throttled once and must turn good.
 //!
 //! Each is a script in `clients/` that is given the sidecar's address and a file, and fails unless all three calls are answered
-//! 200. Over TLS the variables by which clients are told whom to trust name the authority of the test. A client that is not
+//! 200. With redrive as its proxy it is given the upstream's address instead, and `http_proxy`. Over TLS the variables by which clients are told whom to trust name the authority of the test. A client that is not
 //! installed is skipped and says so: `cargo test --test e2e clients -- --nocapture` shows it.
 
 use std::io::ErrorKind;
@@ -26,6 +26,8 @@ struct Client {
     probe: &'static [&'static str],
     /// Over TLS, the version of HTTP that it must come to speak, as `Via` tells it to the upstream; `None` over cleartext.
     over_tls: Option<&'static str>,
+    /// Whether it calls the upstream, with redrive as its proxy.
+    by_proxy: bool,
 }
 
 fn python(script: &'static str, probe: &'static [&'static str]) -> Client {
@@ -39,6 +41,7 @@ fn client(program: &'static str, script: &'static str, probe: &'static [&'static
         arguments: &[],
         probe,
         over_tls: None,
+        by_proxy: false,
     }
 }
 
@@ -54,6 +57,7 @@ fn shell(script: &'static str, arguments: &'static [&'static str], probe: &'stat
             _ => &["-c", "curl --version"],
         },
         over_tls: None,
+        by_proxy: false,
     }
 }
 
@@ -73,6 +77,14 @@ impl Client {
     fn over_tls(self, version: &'static str) -> Self {
         Self {
             over_tls: Some(version),
+            ..self
+        }
+    }
+
+    /// The same client, which calls the upstream by its own name.
+    fn by_proxy(self) -> Self {
+        Self {
+            by_proxy: true,
             ..self
         }
     }
@@ -98,13 +110,23 @@ impl Client {
             ("http", "")
         };
         let sidecar = Sidecar::before(upstream.addr, toml).await;
-        let file = Upload::new(&format!("{scheme}-{}", self.script), self.arguments);
+        let proxy = format!("http://{}", sidecar.addr);
+        let (called, proxy) = if self.by_proxy {
+            (upstream.addr, proxy.as_str())
+        } else {
+            (sidecar.addr, "")
+        };
+        let way = if self.by_proxy { "proxy" } else { scheme };
+        let file = Upload::new(&format!("{way}-{}", self.script), self.arguments);
 
         let mut run = Command::new(self.program);
         run.arg(scripts().join(self.script))
-            .arg(format!("{scheme}://{}", sidecar.addr))
+            .arg(format!("{scheme}://{called}"))
             .arg(&file.path)
             .envs(TRUST.map(|name| (name, &trust.authority)))
+            .env("http_proxy", proxy)
+            .env("no_proxy", "")
+            .env("NO_PROXY", "")
             .args(self.arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -241,6 +263,18 @@ async fn python_requests() {
     python("requests_session.py", &["-c", "import requests"])
         .works()
         .await;
+}
+
+#[tokio::test]
+async fn curl_with_redrive_as_its_proxy() {
+    let curl = shell("curl.sh", &["--http1.1"], "curl");
+    curl.by_proxy().works().await;
+}
+
+#[tokio::test]
+async fn python_requests_with_redrive_as_its_proxy() {
+    let requests = python("requests_session.py", &["-c", "import requests"]);
+    requests.by_proxy().works().await;
 }
 
 #[tokio::test]

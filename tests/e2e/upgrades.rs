@@ -106,6 +106,52 @@ async fn what_follows_a_handshake_at_once_is_not_lost() {
     assert_eq!(upstream.read(8).await, b"first up");
 }
 
+/// What would be refused as a request: a fragment, two lengths, and the beginning of another.
+const LIKE_REQUESTS: &str =
+    "GET /a#b HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nGET";
+
+#[tokio::test]
+async fn what_looks_like_a_request_behind_a_handshake_is_carried_as_it_is() {
+    for is_sent_at_once in [true, false] {
+        let origin = Origin::new();
+        let sidecar = Sidecar::before(origin.addr, "").await;
+        let mut client = Peer::connect(sidecar.addr).await;
+        let other = HANDSHAKE.replace("websocket", "other");
+        let (with, before) = if is_sent_at_once {
+            (LIKE_REQUESTS, "")
+        } else {
+            ("", LIKE_REQUESTS)
+        };
+
+        client.write(format!("{other}{with}")).await;
+        let mut upstream = origin.accept().await;
+        upstream.head().await;
+        client.write(before).await;
+        upstream.write(SWITCHED).await;
+        client.head().await;
+        client.write("the rest").await;
+
+        let carried = upstream.read(LIKE_REQUESTS.len() + 8).await;
+        let carried = String::from_utf8_lossy(&carried);
+        assert_eq!(carried, format!("{LIKE_REQUESTS}the rest"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_with_its_handshake_unanswered_is_noticed() {
+    let origin = Origin::new();
+    let sidecar = Sidecar::before(origin.addr, "").await;
+    let mut client = Peer::connect(sidecar.addr).await;
+    client.write(format!("{HANDSHAKE}first up")).await;
+    let mut upstream = origin.accept().await;
+    upstream.head().await;
+
+    drop(client);
+
+    assert_eq!(upstream.rest().await, b"");
+    sidecar.settles(OPEN, &[], 0.0).await;
+}
+
 #[tokio::test]
 async fn each_direction_of_a_tunnel_is_closed_by_itself() {
     for upstream_first in [false, true] {

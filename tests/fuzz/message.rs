@@ -1,5 +1,7 @@
 //! Messages out of bytes, as a fuzzer invents them: the head by the parser that hyper uses, what follows as it stands.
 
+pub mod reference;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 
 /// An answer: its head, and what follows it.

@@ -31,7 +31,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Whether the field is meant for the other end, or decided here, so that `Connection` has no say in it (RFC 9110 section
 /// 7.6.1).
-fn is_end_to_end(name: &HeaderName) -> bool {
+pub(super) fn is_end_to_end(name: &HeaderName) -> bool {
     END_TO_END.contains(name)
         || END_TO_END_PREFIXES
             .iter()

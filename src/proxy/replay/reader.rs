@@ -15,8 +15,11 @@ use crate::proxy::body::BoxError;
 pub(super) struct Reader {
     shared: Arc<Shared>,
     generation: u64,
+    /// How many blocks of the copy went by, and how much of the next one.
+    block: usize,
+    offset: usize,
     /// How many frames of the copy went by.
-    next: usize,
+    frame: usize,
     /// How many bytes went by.
     yielded: u64,
     trailers_sent: bool,
@@ -38,7 +41,9 @@ impl Reader {
         Self {
             shared,
             generation,
-            next: 0,
+            block: 0,
+            offset: 0,
+            frame: 0,
             yielded: 0,
             trailers_sent: false,
         }
@@ -46,9 +51,20 @@ impl Reader {
 
     /// The next frame of the copy, if this reader is not past it.
     fn repeat(&mut self, state: &mut State) -> Option<Bytes> {
-        if let Some(frame) = state.kept.get(self.next) {
-            self.next += 1;
-            return Some(frame.clone());
+        if let Some(block) = state.kept.get(self.block) {
+            // Blocks end where frames do. A body whose frames are not known is in no chunks.
+            let left = block.len() - self.offset;
+            let length = state
+                .frames
+                .get(self.frame)
+                .map_or(left, |it| left.min(*it));
+            let data = block.slice(self.offset..self.offset + length);
+            self.frame += 1;
+            self.offset += length;
+            if self.offset == block.len() {
+                (self.block, self.offset) = (self.block + 1, 0);
+            }
+            return Some(data);
         }
         state.live = true;
         if state.keeping != Keeping::Yes {
@@ -89,7 +105,8 @@ impl Reader {
             Poll::Ready(Some(Ok(frame))) => {
                 state.touched = true;
                 if let Some(data) = frame.data_ref() {
-                    state.keep(data, &self.shared.memory);
+                    let is_sized = self.shared.length.exact().is_some();
+                    state.keep(data, is_sized, &self.shared.memory);
                 } else if let Some(trailers) = frame.trailers_ref() {
                     state.trailers = Some(trailers.clone());
                 }

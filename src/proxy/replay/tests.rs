@@ -29,6 +29,15 @@ fn streamed() -> (Sender<Bytes, BoxError>, RequestBody) {
     (sender, channel.boxed_unsync())
 }
 
+/// What goes up as chunks.
+async fn frames_of(mut body: RequestBody) -> Vec<Bytes> {
+    let mut frames = Vec::new();
+    while let Some(frame) = body.frame().await {
+        frames.push(frame.unwrap().into_data().unwrap());
+    }
+    frames
+}
+
 async fn read(body: RequestBody) -> Bytes {
     body.collect().await.unwrap().to_bytes()
 }
@@ -139,7 +148,7 @@ async fn a_streamed_body_past_the_limit_gives_its_memory_back_and_goes_on() {
     client.send_data(Bytes::from_static(b"9")).await.unwrap();
     let last = reader.frame().await.unwrap().unwrap().into_data().unwrap();
 
-    assert_eq!((kept_at_limit, memory.used()), (8, 0));
+    assert_eq!((kept_at_limit, memory.used()), (8 + FRAME_COST, 0));
     assert_eq!(last, "9");
     assert_eq!(replay.can_repeat(), Err(Reason::BodyTooLarge));
     assert!(
@@ -236,8 +245,8 @@ proptest! {
                 let _end_or_frame = first.frame().await;
             }
 
-            assert_eq!(read(replay.reader()).await, frames.concat());
-            assert_eq!(read(replay.reader()).await, frames.concat());
+            assert_eq!(frames_of(replay.reader()).await, frames);
+            assert_eq!(frames_of(replay.reader()).await, frames);
         });
     }
 }

@@ -10,9 +10,16 @@ fn read_in(pieces: &[&[u8]]) -> Vec<u8> {
     let mut read = Vec::new();
     for piece in pieces {
         let mut piece = piece.to_vec();
-        let behind = framing.look(&mut piece);
-        read.extend(piece);
-        read.extend(behind);
+        let mut at = 0;
+        while at < piece.len() {
+            if framing.waits_for_answers().is_some() {
+                framing.goes_on(); // declined
+            }
+            let looked = framing.look(&mut piece[at..]);
+            read.extend(&piece[at..at + looked.now]);
+            read.extend(looked.behind);
+            at += looked.now;
+        }
     }
     read
 }
@@ -25,7 +32,9 @@ const GOOD: &[u8] = b"\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n\
     POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody\
     POST /c HTTP/1.0\nHost: a\nContent-Length: 0\n\n\
     POST /d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
-    4;a=\"b\r\nbody\r\n00a \t;\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET /e HTTP/1.1\r\nHost: a\r\n\r\n";
+    4;a=\"b\r\nbody\r\n00a \t;\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET /e HTTP/1.1\r\nHost: a\r\n\r\n\
+    POST /f HTTP/1.1\r\nHost: a\r\nUpgrade: other\r\nContent-Length: 4\r\n\r\nbody\
+    GET /g HTTP/1.1\r\nHost: a\r\nupgrade: h2c\r\n\r\nGET /h HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn what_means_one_thing_is_left_alone() {
@@ -48,10 +57,34 @@ fn a_head_that_never_ends_is_not_kept() {
     let mut framing = Framing::new(1024);
 
     for _ in 0..1000 {
-        framing.look(&mut [b'x'; 100]);
+        let _looked = framing.look(&mut [b'x'; 100]);
     }
 
     assert!(framing.head.capacity() <= 2048, "{framing:?}");
+}
+
+#[test]
+fn what_follows_a_wish_to_leave_http_waits_for_the_answer() {
+    let asks =
+        b"POST / HTTP/1.1\r\nUpgrade: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    let behind = b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n";
+    let mut bytes = [GOOD, asks, behind].concat();
+    let (mut framing, mut at, mut answers) = (Framing::new(1024), 0, Vec::new());
+
+    while let looked = framing.look(&mut bytes[at..])
+        && let Some(requests) = framing.waits_for_answers()
+    {
+        at += looked.now;
+        answers.push(requests);
+        if bytes[at..] == *behind {
+            framing.forget(); // it was a 101
+        } else {
+            framing.goes_on();
+        }
+    }
+
+    assert_eq!(answers, [6, 7, 9]);
+    assert_eq!(bytes, [GOOD, asks, behind].concat());
 }
 
 /// The bytes up to the fault, as they are refused.

@@ -1,8 +1,9 @@
-//! Any headers through the hop-by-hop filter: nothing of one hop is left, and nothing else is touched.
+//! Any headers through the hop-by-hop filter: nothing of one hop is left, nor what `Connection` may name, and nothing else is
+//! touched but `Trailer`, which loses what no trailer may be.
 #![no_main]
 
-use http::HeaderMap;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
+use http::header::{CONNECTION, TRAILER};
+use http::{HeaderMap, HeaderName};
 use libfuzzer_sys::fuzz_target;
 use redrive::proxy::headers::remove_hop_by_hop;
 use redrive_fuzz::Answer;
@@ -22,39 +23,60 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!after.contains_key(name), "{name}");
     }
     let nominated = nominated(&before);
-    for name in before.keys() {
-        let is_hops = HOP_BY_HOP.contains(&name.as_str());
-        let is_kept = [HOST, CONTENT_LENGTH].contains(name);
-        if !is_hops && (is_kept || !nominated.iter().any(|it| it == name.as_str())) {
-            assert!(
-                before.get_all(name).iter().eq(after.get_all(name)),
-                "{name}"
-            );
+    for name in before.keys().filter(|name| !is_hops(name)) {
+        let is_nominated = nominated.contains(name);
+        if is_nominated && !is_protected(name) {
+            assert!(!after.contains_key(name), "{name} is named and stays");
+        } else if *name != TRAILER {
+            let untouched = before.get_all(name).iter().eq(after.get_all(name));
+            assert!(untouched, "{name}");
         }
     }
     assert!(after.keys().all(|name| before.contains_key(name)));
+    for name in announced(&after) {
+        assert!(announced(&before).contains(&name), "{name} is new");
+        assert!(!is_hops(&name) && !is_head_only(&name), "{name} trails");
+    }
     let once = after.clone();
     remove_hop_by_hop(&mut after);
     assert_eq!(once, after, "twice is once");
 });
 
-/// What `Connection` names, in lower case; read more generously than the filter does.
-fn nominated(headers: &HeaderMap) -> Vec<String> {
+/// What `Connection` names.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(CONNECTION).iter();
-    values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
-        .flat_map(|value| {
-            value
-                .split(',')
-                .map(|name| name.trim().to_owned())
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    let members = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let names = members.map(|name| HeaderName::from_bytes(name.trim_ascii()));
+    names.flatten().collect()
 }
 
-/// RFC 9110 section 7.6.1, and what proxies of the past made of it.
-const HOP_BY_HOP: [&str; 8] = [
+/// What `Trailer` names.
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(TRAILER).iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    let names = texts.flat_map(|text| text.split(','));
+    names.filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+fn is_hops(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
+}
+
+/// Whether it is meant for the other end, so that naming it is an attack.
+fn is_protected(name: &HeaderName) -> bool {
+    let prefixes = ["redrive-", "x-amz", "amz-sdk-"];
+    is_head_only(name) || prefixes.iter().any(|it| name.as_str().starts_with(it))
+}
+
+/// Whether a message must have said it before its body.
+fn is_head_only(name: &HeaderName) -> bool {
+    HEAD_ONLY.contains(&name.as_str())
+}
+
+/// RFC 9110 section 7.6.1, what proxies of the past made of it, and RFC 7540 section 3.2.1.
+const HOP_BY_HOP: [&str; 9] = [
     "connection",
+    "http2-settings",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
@@ -62,4 +84,31 @@ const HOP_BY_HOP: [&str; 8] = [
     "te",
     "transfer-encoding",
     "upgrade",
+];
+
+/// RFC 9110 section 6.5.1, and what says who asks or what an answer means.
+const HEAD_ONLY: [&str; 23] = [
+    "apigw-requestid",
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "idempotency-key",
+    "max-forwards",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "traceparent",
+    "via",
+    "x-api-key",
+    "x-envoy-attempt-count",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
 ];
