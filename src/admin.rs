@@ -277,7 +277,7 @@ fn route_of(query: &str) -> Option<String> {
 }
 
 /// Enough for a scraper, probes and a few people; one more waits in the listener's backlog.
-const CONNECTIONS_MAX: usize = 64;
+pub const CONNECTIONS_MAX: usize = 64;
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -6,7 +6,10 @@
 //! While it runs, the configuration may change ([`Reloader`]), which `follow` notices. A drain (SIGTERM) makes `/readyz` fail
 //! and goes on serving, see `drain`; it ends when nobody asks any more, at the latest after `shutdown.grace`, and a second
 //! signal ends it at once.
+//!
+//! Who may come is bounded by the process's file descriptors, too, see `descriptors`.
 
+mod descriptors;
 mod drain;
 mod follow;
 mod reload;
@@ -29,6 +32,7 @@ use self::stack::stack;
 use crate::admin::{Admin, Readiness, Settings};
 use crate::clock;
 use crate::config::Config;
+use crate::dns::Resolver;
 use crate::proxy::shared::Drain;
 use crate::proxy::{BuildError, Proxy};
 use crate::server::{Ending, Server};
@@ -92,11 +96,12 @@ impl Error {
 /// When it cannot start.
 pub async fn run(config: Config, source: Source) -> Result<(), Error> {
     let _last_words = telemetry::init(config.log).map_err(Error::Log)?;
-    let traces = telemetry::traces::start();
+    let resolver = Resolver::of_system();
+    let traces = telemetry::traces::start(&resolver);
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
-    let app = App::build(&config).await?;
+    let app = App::build(&config, resolver).await?;
     tracing::info!(
         listen = app.client_addr().map(tracing::field::display),
         admin = app.admin_addr().map(tracing::field::display),
@@ -130,11 +135,12 @@ pub async fn run(config: Config, source: Source) -> Result<(), Error> {
 }
 
 impl App {
-    /// Builds everything and binds both listeners; serves nothing yet.
+    /// Builds everything and binds both listeners; serves nothing yet. Upstreams' names are for `resolver`.
     ///
     /// # Errors
     /// When an address cannot be bound or an upstream's TLS cannot be set up.
-    pub async fn build(config: &Config) -> Result<Self, Error> {
+    pub async fn build(config: &Config, resolver: Resolver) -> Result<Self, Error> {
+        descriptors::raise();
         let registry = Registry::new();
         register_process(&registry)?;
         telemetry::register(&registry)?;
@@ -146,7 +152,7 @@ impl App {
             .map_err(|error| Error::Tls(Box::new(error)))?;
         let (ends, drain) = Drain::new();
         let listen = config.server.listen;
-        let server = Server::bind(config.server.clone(), listen_tls.clone(), &registry)
+        let server = Server::bind(descriptors::fitted(config), listen_tls.clone(), &registry)
             .await
             .map_err(|source| Error::Listen {
                 key: "listen",
@@ -157,6 +163,7 @@ impl App {
             registry: registry.clone(),
             own: server.local_addr().unwrap_or(listen),
             drain,
+            resolver,
             expiries,
             settings: Settings::new(config.settings.clone()),
         };

@@ -26,6 +26,7 @@ mod judge;
 mod keys;
 mod kind;
 mod layer;
+mod mistake;
 mod origin;
 mod parse;
 mod quantity;
@@ -100,8 +101,8 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// What that file held.
     pub text: Option<String>,
-    /// Where the files of TLS are named.
-    tls_places: files::Places,
+    /// Where the files that hold keys and certificates are named.
+    places: files::Places,
 }
 
 impl Config {
@@ -129,7 +130,7 @@ impl Config {
                     effective: effective::values(&layers),
                     file,
                     text,
-                    tls_places: files::places(&layers),
+                    places: files::places(&layers),
                 })
             }
         }

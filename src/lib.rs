@@ -14,8 +14,8 @@
 //! | 5 | [`config`] | text to parameters, every fault at once; [`gateway`], a stand-in for AWS that shares nothing with what it judges; [`simulate`], virtual time around the decisions |
 //! | 4 | [`server`], [`admin`], [`telemetry`] | the edges: bytes in, bytes out |
 //! | 3 | [`proxy`] | the walk, on one screen |
-//! | 2 | [`proxy::screen`], [`proxy::route`], [`proxy::deadline`], [`proxy::admit`], [`proxy::attempt`], [`proxy::replay`], [`proxy::upstream`] and their siblings | its stages |
-//! | 1 | [`retry`], [`pace`] | decisions: what follows an attempt, and how fast an upstream may be asked |
+//! | 2 | [`proxy::screen`], [`proxy::route`], [`proxy::deadline`], [`proxy::sign`], [`proxy::admit`], [`proxy::attempt`], [`proxy::replay`], [`proxy::upstream`] and their siblings | its stages |
+//! | 1 | [`retry`], [`pace`] | decisions: what follows an attempt, and how fast an upstream may be asked; [`dns`], which finds upstreams by name |
 //! | 0 | [`tcp`], [`tls`], [`retry::classify`], [`retry::hint`], [`retry::backoff`], [`retry::budget`], [`retry::futility`], [`clock`] | what decisions are made of |
 //!
 //! # The walk
@@ -54,6 +54,7 @@ pub mod pace;
 pub mod retry;
 
 pub mod clock;
+pub mod dns;
 pub mod tcp;
 pub mod tls;
 

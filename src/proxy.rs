@@ -27,6 +27,8 @@ pub mod respond;
 pub mod route;
 pub mod screen;
 pub mod shared;
+pub mod sign;
+pub mod slow;
 pub mod status;
 pub mod trace;
 pub mod tunnel;
@@ -58,6 +60,7 @@ use self::names::Names;
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
+use self::sign::Signer;
 use self::status::Status;
 use self::trace::Tracer;
 use self::tunnel::Tunnels;
@@ -76,6 +79,8 @@ pub struct Params {
     pub forwarded: headers::Forwarded,
     /// What is kept of request bodies.
     pub replay: replay::Params,
+    /// What is said to the API in clients' names.
+    pub sign: sign::Params,
     /// The routes in file order; the last one matches everything and is named `default`.
     pub routes: Vec<route::Params>,
 }
@@ -89,6 +94,7 @@ pub struct Proxy {
     doors: Vec<Arc<Door>>,
     pools: Vec<Pooled>,
     names: Names,
+    signer: Arc<Signer>,
     shared: Shared,
     told: Told,
     tracer: Tracer,
@@ -164,7 +170,8 @@ impl Proxy {
     ) -> Response<ResponseBody> {
         let mut response = respond::problem(error);
         account.refused(error, response.status());
-        if error.is_clients() && version < Version::HTTP_2 {
+        let is_in_body = matches!(error, Error::SlowUpload);
+        if (error.is_clients() || is_in_body) && version < Version::HTTP_2 {
             // What follows on this connection may not be where the client thinks it is.
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
@@ -217,11 +224,11 @@ impl Proxy {
         buckets.map(|bucket| status::Budget::new(bucket)).collect()
     }
 
-    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes. Says the
+    /// Reads the files that TLS towards the upstreams and the API key need again; blocks for as long as that takes. Says the
     /// worst that came of it.
-    pub fn reload_tls(&self) -> Reloaded {
+    pub fn reload_files(&self) -> Reloaded {
         let reloaded = self.pools.iter().map(|pool| pool.upstream.reload());
-        reloaded.fold(Reloaded::Same, Reloaded::max)
+        reloaded.fold(self.signer.reload(), Reloaded::max)
     }
 
     /// Whether there is any such file.

@@ -5,18 +5,21 @@
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
 //! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
 //! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
-//! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/upload.rs` keeps a part of a body from looking whole.
+//! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/calm.rs` how much it may say, `server/upload.rs` keeps a part of a body from looking whole.
 //!
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
 //! that was agreed on is the only one that is spoken.
 //!
-//! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted. When the process
-//! runs out of file descriptors, accepting pauses for `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
+//! Limits: one connection more than `client.max_connections` is answered 503 and closed, and counted; `TURNED_AWAY_MAX` of
+//! them at once are given time to hear it. When the process runs out of file descriptors all the same, accepting pauses for
+//! `ACCEPT_PAUSE` and goes on; meanwhile `tcp::BACKLOG` of them wait.
 
 mod activity;
 mod answer;
+mod calm;
 mod connection;
 mod ending;
+mod frames;
 pub mod framing;
 mod hasty;
 mod http2;
@@ -46,10 +49,12 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::connection::{Connection, Places};
+use self::refusal::Excess;
 use crate::tcp;
 use crate::tls::{Reloading, ServerParams};
 
 pub use self::ending::Ending;
+pub use self::refusal::TURNED_AWAY_MAX;
 pub use self::terms::Terms;
 pub use self::upload::{Broken, Upload};
 
@@ -150,6 +155,7 @@ impl Server {
         let places = Places::new(&self.metrics.open);
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
+        let excess = Excess::new(&tasks);
         // Dropped with this future, so that no connection outlives it.
         let end = CancellationToken::new();
         let _cut_off = end.clone().drop_guard();
@@ -170,7 +176,7 @@ impl Server {
                 self.metrics.rejected.inc();
                 // Over TLS there is nothing to say before a handshake, which is just what there is no room for.
                 if self.tls.is_none() {
-                    tasks.spawn(refusal::turn_away(stream));
+                    excess.turn_away(stream);
                 }
                 continue;
             };

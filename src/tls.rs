@@ -22,7 +22,7 @@ use rustls::pki_types::pem;
 use rustls::server::VerifierBuilderError;
 
 pub use self::client::ClientParams;
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", feature = "sigv4"))]
 pub use self::client::{with_no_roots, with_system_roots};
 pub use self::expiry::{Expiries, Expiry};
 pub use self::reload::{Reloaded, Reloading};

@@ -68,9 +68,9 @@ impl Source {
                 supervisor::tell_around(reload).await.unwrap_or_default();
                 continue;
             }
-            let tls = reloader.reload_tls().await;
+            let files = reloader.reload_files().await;
             let is_new = self.has_settled_on_another(&mut seen).await;
-            if is_new || tls == Reloaded::Kept || reloader.has_failed() {
+            if is_new || files == Reloaded::Kept || reloader.has_failed() {
                 reloader
                     .reload_unasked(self.load())
                     .await

@@ -12,10 +12,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use prometheus::{IntGauge, Registry};
 
-use super::Error;
+use super::{Error, descriptors};
 use crate::admin::Settings;
 use crate::clock;
 use crate::config::{self, Config, Loaded};
+use crate::dns::Resolver;
 use crate::proxy::shared::Drain;
 use crate::proxy::upstream::HeaderCase;
 use crate::proxy::{BuildError, Current, Proxy, Reloaded, Surroundings};
@@ -45,6 +46,7 @@ pub(super) struct Ground {
     /// Where it listens.
     pub(super) own: SocketAddr,
     pub(super) drain: Drain,
+    pub(super) resolver: Resolver,
     pub(super) expiries: Expiries,
     /// Where the operator is shown what is in use.
     pub(super) settings: Settings,
@@ -90,6 +92,7 @@ impl Ground {
                 preserve: config.server.preserve_header_case,
             },
             drain: self.drain.clone(),
+            resolver: &self.resolver,
             expiries: &self.expiries,
             is_secure: config.server.tls.is_some(),
         }
@@ -154,9 +157,9 @@ impl Reloader {
             .await
     }
 
-    /// Reads the files of TLS on both sides again; what cannot be used is logged, and the old ones stay.
-    pub async fn reload_tls(&self) -> Reloaded {
-        let read = self.blocking(|inner| Ok(inner.reload_tls())).await;
+    /// Reads the files of TLS on both sides and of the API key again; what cannot be used is logged, and the old ones stay.
+    pub async fn reload_files(&self) -> Reloaded {
+        let read = self.blocking(|inner| Ok(inner.reload_files())).await;
         read.unwrap_or(Reloaded::Same)
     }
 
@@ -231,8 +234,8 @@ impl Inner {
         let proxy = proxy.follow(&config.proxy, &self.ground.around(&config))?;
 
         self.current.store(proxy);
-        self.terms.follow(&config.server);
-        self.reload_tls();
+        self.terms.follow(&descriptors::fitted(&config));
+        self.reload_files();
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "the configuration contradicts itself");
         }
@@ -252,9 +255,9 @@ impl Inner {
         Ok(())
     }
 
-    fn reload_tls(&self) -> Reloaded {
+    fn reload_files(&self) -> Reloaded {
         let listen = self.listen_tls.as_ref().map(|files| files.reload());
-        let upstreams = self.current.load().reload_tls();
+        let upstreams = self.current.load().reload_files();
         listen.unwrap_or(Reloaded::Same).max(upstreams)
     }
 }

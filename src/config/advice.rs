@@ -1,6 +1,8 @@
 //! Warnings: a configuration that is valid and contradicts itself.
 //!
-//! Silent on the defaults, and on anything that is only unusual. Expects a configuration without faults.
+//! What is odd about `[sign]` stands in `advice/sign.rs`. Silent on the defaults, and on anything that is only unusual. Expects a configuration without faults.
+
+mod sign;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,6 +29,7 @@ pub(super) fn warnings(layers: &Layers) -> Vec<Fault> {
         budget(view, &mut warnings);
     }
     unreachable(layers, &mut warnings);
+    sign::warnings(layers, &mut warnings);
     warnings
 }
 

@@ -12,7 +12,7 @@ use super::keys::RETRIABLE;
 use super::layer::{Layer, Layers, View};
 use super::{Config, DEFAULT_ROUTE, effective, words};
 use crate::pace::{self, Limit};
-use crate::proxy::{self, deadline, replay, route, upstream};
+use crate::proxy::{self, deadline, replay, route, sign, upstream};
 use crate::retry::backoff::Backoff;
 use crate::retry::budget;
 use crate::retry::classify::{CustomRule, Rules};
@@ -57,6 +57,7 @@ pub(super) fn config(layers: &Layers) -> Config {
                 max_body: top.size("replay.max_body").expect(HELD),
                 max_total: top.size("replay.max_total").expect(HELD),
             },
+            sign: sign(top),
             routes,
         },
         grace: top.time("shutdown.grace").expect(HELD),
@@ -65,6 +66,17 @@ pub(super) fn config(layers: &Layers) -> Config {
             requests: words::LOG_REQUESTS.value(top, "log.requests"),
         },
         settings: effective::settings(layers),
+    }
+}
+
+fn sign(top: View<'_>) -> sign::Params {
+    let given = top.secret("sign.api_key").map(sign::ApiKey::Given);
+    let file = top.text("sign.api_key_file");
+    let file = file.map(|path| sign::ApiKey::File(path.into()));
+    sign::Params {
+        api_key: given.or(file),
+        region: top.text("sign.region"),
+        service: top.text("sign.service").expect(HELD),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn values(layers: &Layers) -> Vec<Effective> {
     let top = View::top(layers);
     let mut lines: Vec<Effective> = Scope::Top
         .keys()
-        .filter(|key| key.supported)
+        .filter(|key| key.missing.is_none())
         .filter_map(|key| match key.path {
             "pace.max_in_flight" => line(top, key, "").or_else(|| in_flight(top, key)),
             _ => line(top, key, ""),
@@ -50,8 +50,8 @@ pub(super) fn settings(layers: &Layers) -> Vec<Setting> {
     values.map(covered).collect()
 }
 
-/// No key of this version takes a secret itself: each names the file that holds it, and a URL takes no password. One that will take
-/// a secret is covered by its name, so that nobody has to think of it.
+/// A secret is no text, and shows as none; a URL takes no password. One that will be text all the same is covered by its name, so
+/// that nobody has to think of it.
 fn covered(line: Effective) -> Setting {
     let Effective {
         key, value, origin, ..
@@ -131,7 +131,7 @@ mod tests {
         }
         let keys = [Scope::Top, Scope::Route, Scope::Classify];
         for key in keys.into_iter().flat_map(Scope::keys) {
-            assert_ne!(shown(key.path), COVER, "{}", key.path);
+            assert_eq!(shown(key.path) == COVER, key.is_secret, "{}", key.path);
         }
     }
 }

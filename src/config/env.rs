@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use super::Flags;
 use super::fault::{Fault, meant};
-use super::file::{Reader, take, unsupported, variables};
+use super::file::{Reader, take, variables};
 use super::keys::{ARRAYS, Key, PREFIX, Scope, variable};
 use super::layer::Layers;
+use super::mistake::unsupported;
 use super::origin::Source;
 
 /// Names the file.
@@ -67,10 +68,9 @@ pub(super) fn read(env: &BTreeMap<String, String>, layers: &mut Layers, faults: 
         match target {
             Target::Key(key) => {
                 let place = Source::variable(name, value);
-                if key.supported {
-                    read_key(key, value, place, layers, faults);
-                } else {
-                    faults.push(unsupported(key, place));
+                match key.missing {
+                    None => read_key(key, value, place, layers, faults),
+                    Some(feature) => faults.push(unsupported(key, feature, place)),
                 }
             }
             Target::Unknown => faults.push(unknown(name)),

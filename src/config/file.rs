@@ -9,12 +9,12 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::fault::{Fault, meant};
+use super::fault::Fault;
 use super::keys::{ARRAY_ITEMS_MAX, ARRAYS, Key, Scope, variable};
-use super::kind::{Fit, Kind};
+use super::kind::Fit;
 use super::layer::{Layer, Layers};
+use super::mistake::{misplaced, name_of, ticked, unfit, unknown, unsupported};
 use super::origin::{Origin, Place, Source};
-use super::parse::PEM;
 
 /// Reads one document, and notes what does not fit.
 pub(crate) struct Reader<'a> {
@@ -160,10 +160,17 @@ impl<'a> Reader<'a> {
         // A quoted name may hold a dot, and would otherwise pass for a path.
         let is_plain = !name.contains('.');
         match scope.key(&path).filter(|_| is_plain) {
-            Some(known) if !known.supported => {
-                self.faults.push(unsupported(known, self.place(key.span())))
+            Some(known) if known.is_secret => {
+                let place = self.place(value.span());
+                self.faults.push(misplaced(known, place));
             }
-            Some(known) => self.walk_leaf(known, value, layer),
+            Some(known) => match known.missing {
+                None => self.walk_leaf(known, value, layer),
+                Some(feature) => {
+                    let place = self.place(key.span());
+                    self.faults.push(unsupported(known, feature, place));
+                }
+            },
             None if is_plain && scope.is_section(&path) => {
                 self.walk_section(scope, &path, value, layer);
             }
@@ -210,78 +217,8 @@ pub(crate) fn take(
     }
 }
 
-/// The fault of a key that this version does not honour.
-pub(crate) fn unsupported(key: &Key, place: Place) -> Fault {
-    Fault::new(
-        Some(place),
-        format!("`{}` is not supported by this version", key.path),
-        "leave it out",
-    )
-}
-
-fn unfit(key: &Key, fit: &Fit, place: &Place) -> Fault {
-    let verb = if key.kind.is_list() { "hold" } else { "be" };
-    let mut expected = format!("expected {}", fit.misfit.expected);
-    if let Some(meant) = &fit.misfit.meant {
-        expected.push_str(&format!("; did you mean {meant}?"));
-    }
-    // A password or a key in a URL, or a private key in the place of its file's name.
-    let has_secret = match key.kind {
-        Kind::Url => fit.written.contains(['@', '?']),
-        kind => kind == Kind::Text && fit.written.contains(PEM),
-    };
-    let what = if has_secret {
-        format!("`{}` holds what may be a secret", key.path)
-    } else {
-        let written: String = fit.written.chars().take(WRITTEN_CHARS_MAX).collect();
-        format!("`{}` cannot {verb} `{written}`", key.path)
-    };
-    let fault = Fault::new(Some(place.part(fit.part.clone())), what, expected);
-    if has_secret { fault.secret() } else { fault }
-}
-
-fn unknown(scope: Scope, section: &str, name: &str, path: &str, place: Place) -> Fault {
-    let names = scope.names_in(section);
-    let elsewhere = || {
-        let tail = format!(".{name}");
-        scope
-            .keys()
-            .find(|key| key.path.ends_with(&tail))
-            .map(|key| key.path)
-    };
-    let help = if let Some(near) = meant(name, names.iter().copied()) {
-        format!("did you mean `{near}`?")
-    } else if let Some(path) = elsewhere() {
-        format!("did you mean `{path}`?")
-    } else {
-        format!("expected one of {}", ticked(&names))
-    };
-    let what = match scope {
-        Scope::Top => format!("unknown key `{path}`"),
-        Scope::Route | Scope::Classify => {
-            format!("unknown key `{path}` in [[{}]]", name_of(scope))
-        }
-    };
-    Fault::new(Some(place), what, help)
-}
-
-fn name_of(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Classify => "classify",
-        Scope::Route | Scope::Top => "route",
-    }
-}
-
-fn ticked(names: &[&str]) -> String {
-    let ticked: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    ticked.join(", ")
-}
-
 /// The variable of a key, for messages about what could be set instead.
 pub(crate) fn variables() -> Vec<String> {
     let keys = Scope::Top.keys().map(Key::variable);
     keys.chain(ARRAYS.map(|(name, _)| variable(name))).collect()
 }
-
-/// The most of a wrong value that a message repeats; the excerpt shows the rest.
-const WRITTEN_CHARS_MAX: usize = 60;

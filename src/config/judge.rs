@@ -19,6 +19,8 @@ pub(super) fn faults(layers: &Layers) -> Vec<Fault> {
     circles(top, &mut faults);
     sizes(top, &mut faults);
     certificates(top, &mut faults);
+    api_keys(top, &mut faults);
+    scope(top, &mut faults);
     policy(top, &mut faults);
     for route in &layers.routes {
         let view = View::route(layers, route);
@@ -111,6 +113,34 @@ fn certificates(top: View<'_>, faults: &mut Vec<Fault>) {
             format!("`{client_ca}` without `{listen_cert}` and `{listen_key}`"),
             "expected them too: certificates are asked for over TLS",
         ));
+    }
+}
+
+fn api_keys(top: View<'_>, faults: &mut Vec<Fault>) {
+    let both = ["sign.api_key_file", "sign.api_key"];
+    if both.iter().all(|path| top.slot(path).is_some()) {
+        faults.push(Fault::new(
+            top.place(&both),
+            "`sign.api_key_file` and `sign.api_key` are both set",
+            "expected one of them",
+        ));
+    }
+}
+
+/// What a signature is good for stands in it as it is, between slashes.
+fn scope(top: View<'_>, faults: &mut Vec<Fault>) {
+    for (path, example) in [
+        ("sign.region", "eu-west-1"),
+        ("sign.service", "execute-api"),
+    ] {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if let Some(text) = top.text(path).filter(|text| !text.bytes().all(plain)) {
+            faults.push(Fault::new(
+                top.place(&[path]),
+                format!("`{path}` cannot be `{text}`"),
+                format!("expected a name of AWS like {example:?}"),
+            ));
+        }
     }
 }
 

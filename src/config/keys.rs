@@ -22,8 +22,10 @@ pub(crate) struct Key {
     pub(crate) in_routes: bool,
     /// Whether a change of it is in use after a restart only.
     pub(crate) needs_restart: bool,
-    /// Whether this version honours it.
-    pub(crate) supported: bool,
+    /// The cargo feature that it needs, where this build lacks it.
+    pub(crate) missing: Option<&'static str>,
+    /// Whether it holds a secret, which only the environment may set: files are copied, mailed and kept.
+    pub(crate) is_secret: bool,
 }
 
 /// Which table a key stands in.
@@ -95,8 +97,14 @@ impl Key {
         self
     }
 
-    const fn unsupported(mut self) -> Self {
-        self.supported = false;
+    /// Needs a cargo feature, which this build has or not.
+    const fn of_feature(mut self, feature: &'static str, is_built: bool) -> Self {
+        self.missing = if is_built { None } else { Some(feature) };
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.is_secret = true;
         self
     }
 }
@@ -127,7 +135,8 @@ const fn key(
         about,
         in_routes: false,
         needs_restart: false,
-        supported: true,
+        missing: None,
+        is_secret: false,
     }
 }
 
@@ -177,10 +186,7 @@ const MANY: Kind = Kind::Count {
     max: 1_000_000,
 };
 /// Any rate that one process could send.
-const RATE: Kind = Kind::Count {
-    min: 1,
-    max: 1_000_000,
-};
+const RATE: Kind = MANY;
 /// Half of the address space in whole GiB, so that two sizes can always be added.
 const BYTES: Kind = Kind::Size {
     min: 0,
@@ -205,7 +211,7 @@ const KEYS: &[Key] = &[
     key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show routes, upstreams and requests (/, /status, /config): loopback peers, or anyone.").needs_restart(),
 
     key("deadline.total", TIME, Some(d::DEADLINE_TOTAL), "Nothing waits or starts after it; an attempt in flight keeps its own limit.").in_routes(),
-    key("deadline.attempt", TIME, Some(d::DEADLINE_ATTEMPT), "Limit of one attempt, to the answer's head.").in_routes(),
+    key("deadline.attempt", TIME, Some(d::DEADLINE_ATTEMPT), "Limit of one attempt, to the answer's head; waiting for the client's upload aside.").in_routes(),
     key("deadline.connect", TIME, Some(d::DEADLINE_CONNECT), "Limit for making a connection, TLS included.").in_routes(),
     key("deadline.header", Kind::Header, Some(d::DEADLINE_HEADER), "The header in which a client sets its own, hard limit to the answer's head.").in_routes(),
 
@@ -264,9 +270,10 @@ const KEYS: &[Key] = &[
     key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert.").needs_restart(),
     key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from.").needs_restart(),
 
-    key("sign.region", Kind::Text, None, "The AWS region to sign requests for.").unsupported(),
-    key("sign.service", Kind::Text, Some(d::SIGN_SERVICE), "The AWS service to sign requests for.").unsupported(),
-    key("sign.api_key_file", Kind::Text, None, "A file with the API key that is sent as x-api-key.").unsupported(),
+    key("sign.region", Kind::Text, None, "The AWS region to sign requests for; nothing is signed if it is not set.").of_feature("sigv4", cfg!(feature = "sigv4")),
+    key("sign.service", Kind::Text, Some(d::SIGN_SERVICE), "The AWS service to sign requests for."),
+    key("sign.api_key_file", Kind::Text, None, "A file with the API key that is sent as x-api-key."),
+    key("sign.api_key", Kind::Secret, None, "The API key itself.").secret(),
 
     key("shutdown.grace", TIME_OR_ZERO, Some(d::SHUTDOWN_GRACE), "The longest that a drain takes."),
 

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     Pattern,
     /// Any text but the empty one.
     Text,
+    /// An API key.
+    Secret,
 }
 
 /// A part of a value that does not fit: which bytes of the value, and why.

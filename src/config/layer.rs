@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::keys::Scope;
 use super::origin::{Origin, Place};
@@ -232,4 +232,6 @@ getters! {
     methods: Methods -> Vec<Method>;
     /// Any other text.
     text: Text -> String;
+    /// What is never shown.
+    secret: Secret -> HeaderValue;
 }

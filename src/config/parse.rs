@@ -11,6 +11,7 @@ use super::fault::meant;
 use super::kind::Kind;
 use super::quantity::{MILLI, TIME_MAX, TOKENS_MAX, meant_size, milli, size, spell_size, time};
 use super::value::Value;
+use crate::proxy::sign::api_key;
 
 /// Why a text does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,9 @@ pub(crate) fn value(kind: Kind, text: &str) -> Parsed {
         Kind::Text if !text.is_empty() && text.len() <= TEXT_BYTES_MAX => {
             Ok(Value::Text(text.to_owned()))
         }
+        Kind::Secret => api_key(text.as_bytes())
+            .map(Value::Secret)
+            .map_err(|unfit| Misfit::new(&format!("{}: {unfit}", kind.expected()))),
         Kind::Text | Kind::Words(_) | Kind::Methods => Err(kind.misfit()),
     }
 }
@@ -182,6 +186,7 @@ impl Kind {
                     .to_owned()
             }
             Self::Text => format!("text, at most {TEXT_BYTES_MAX} bytes"),
+            Self::Secret => "an API key of visible ASCII characters".to_owned(),
         }
     }
 }

@@ -62,12 +62,18 @@ fn table(scope: Scope, section: &str) -> Json {
             format!("{section}.{name}")
         };
         let property = match scope.key(&path) {
-            Some(key) if key.supported => leaf(scope, key),
-            // No value is valid for what this version does not honour.
-            Some(key) => json!({
-                "description": format!("{} Not supported by this version.", key.about),
+            // No value is valid for what a file may not hold.
+            Some(key) if key.is_secret => json!({
+                "description": format!("{} Set {} instead.", key.about, key.variable()),
                 "not": {},
             }),
+            Some(key) => match key.missing {
+                None => leaf(scope, key),
+                Some(feature) => json!({
+                    "description": format!("{} Needs a build with the feature {feature}.", key.about),
+                    "not": {},
+                }),
+            },
             None if scope.is_section(&path) => table(scope, &path),
             None => continue,
         };
@@ -141,7 +147,7 @@ fn form(kind: Kind) -> Json {
             "not": { "const": super::DEFAULT_ROUTE },
         }),
         Kind::Header => json!({ "type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" }),
-        Kind::Address | Kind::Text => json!({ "type": "string", "minLength": 1 }),
+        Kind::Address | Kind::Text | Kind::Secret => json!({ "type": "string", "minLength": 1 }),
     }
 }
 

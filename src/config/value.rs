@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::quantity::{spell_milli, spell_size, spell_time};
 use super::url::Url;
@@ -39,6 +39,8 @@ pub(crate) enum Value {
     Methods(Vec<Method>),
     /// Any other text, already checked.
     Text(String),
+    /// What is never shown, and marked as such.
+    Secret(HeaderValue),
 }
 
 impl fmt::Display for Value {
@@ -56,6 +58,8 @@ impl fmt::Display for Value {
             Self::Header(name) => write_text(out, name.as_str()),
             Self::Methods(methods) => write_list(out, methods.iter().map(Method::as_str)),
             Self::Text(text) => write_text(out, text),
+            // Its length is nobody's business either.
+            Self::Secret(_) => write_text(out, "[redacted]"),
         }
     }
 }

@@ -24,6 +24,7 @@ use super::schedule::{Arrival, Schedule, Shape};
 use super::tally::{Exchange, Tally};
 use crate::app::App;
 use crate::clock;
+use crate::dns::Resolver;
 use crate::gateway::{self, Counts, Gateway};
 
 /// What is played.
@@ -108,7 +109,11 @@ impl Stage {
         let mut running = JoinSet::new();
         let direct = Backend::start(gateway, &mut running).await?;
         let behind = Backend::start(gateway, &mut running).await?;
-        let app = App::build(&operator::load(behind.addr, &[])?.config).await?;
+        let app = App::build(
+            &operator::load(behind.addr, &[])?.config,
+            Resolver::of_system(),
+        )
+        .await?;
         let client_addr = app.client_addr().ok_or(Error::Unbound)?;
         let admin_addr = app.admin_addr().ok_or(Error::Unbound)?;
         let operator = Operator::new(app.reloader(), behind.addr);

@@ -169,7 +169,7 @@ impl Account {
         self.error = Some((error.proxy_status(), error.to_string()));
         self.outcome = Some(match error {
             error if error.is_clients() => RequestOutcome::Rejected,
-            Error::Shed { .. } => RequestOutcome::Shed,
+            Error::Shed { .. } | Error::SlowUpload => RequestOutcome::Shed,
             Error::Deadline { .. } => {
                 self.reason.get_or_insert(Reason::Deadline);
                 RequestOutcome::GaveUp

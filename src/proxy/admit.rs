@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use self::crowd::Place;
 use self::keeper::{Keeper, State};
 use super::metrics::PaceGauges;
+use super::slow::SlowUploads;
 use crate::clock;
 use crate::pace::{Admission, Attempt, Mode, Params, Snapshot, Waiter, WaiterId};
 
@@ -35,6 +36,7 @@ pub struct Door {
     keeper: Arc<Keeper>,
     params: Params,
     gauges: PaceGauges,
+    slow_uploads: SlowUploads,
 }
 
 /// One attempt may be in flight.
@@ -80,6 +82,7 @@ impl Door {
             keeper: Keeper::start(params, crowd, &gauges.route, now),
             params,
             gauges,
+            slow_uploads: SlowUploads::new(params.max_in_flight),
         }
     }
 
@@ -91,6 +94,7 @@ impl Door {
             keeper: Arc::clone(&self.keeper),
             params,
             gauges,
+            slow_uploads: self.slow_uploads.follow(params.max_in_flight),
         }
     }
 
@@ -181,6 +185,11 @@ impl Door {
     /// Whether the pace is learned.
     pub fn is_learning(&self) -> bool {
         self.params.mode == Mode::Adaptive
+    }
+
+    /// The places of uploads that keep their turn for long.
+    pub fn slow_uploads(&self) -> &SlowUploads {
+        &self.slow_uploads
     }
 
     /// The route that it is named after.

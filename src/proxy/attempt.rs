@@ -7,6 +7,7 @@
 
 mod last;
 mod prepare;
+mod seal;
 mod send;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use super::error::Error;
 use super::lane::Lane;
 use super::replay::Replay;
 use super::shared::Shared;
+use super::sign::{Payload, Signer};
 use crate::clock;
 use crate::pace::Waiter;
 use crate::retry::classify::Class;
@@ -42,6 +44,10 @@ pub struct Exchange<'a> {
     paced: Duration,
     /// Whether an answer has asked it to wait.
     was_hinted: bool,
+    /// Who signs its attempts, if they are signed.
+    signer: Option<&'a Signer>,
+    /// What of its body is signed, once that is known.
+    payload: Option<Payload>,
     replay: Replay,
     method: Method,
     uri: Uri,
@@ -76,6 +82,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// When redrive has to answer itself: see [`Error`].
     pub async fn run(mut self) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
+        self.seal().await?;
         let mut permit = self.admit(None).await.map_err(|refused| {
             if refused.is_deadline {
                 let waited = clock::now().saturating_duration_since(self.deadline.arrival);
@@ -94,11 +101,13 @@ impl<'a> Exchange<'a> {
         loop {
             let attempted = self.attempt(permit).await;
             if let Some(cause) = self.replay.failure() {
-                return Err(Error::ClientBody(cause));
+                return Err(Error::of_body(cause));
             }
             if let Some(cause) = paid
-                && shows_open(&attempted.outcome, attempted.last.status())
+                && (shows_open(&attempted.outcome, attempted.last.status())
+                    || attempted.last.is_unsigned())
             {
+                // It succeeded, or nothing was sent that anybody had to pay for.
                 self.lane.bucket.refund(cause);
             }
             let next = self.judge(&attempted);
@@ -142,11 +151,16 @@ impl<'a> Exchange<'a> {
         } else {
             Duration::ZERO
         };
+        let is_retry = self.session.attempts_made() > 0;
         let asked = door.ask(Waiter {
             since: now.checked_sub(paced).unwrap_or(now),
-            start_by: self.deadline.start_by,
+            start_by: if is_retry {
+                self.deadline.retry_by
+            } else {
+                self.deadline.start_by
+            },
             answer_by: self.deadline.head_by,
-            is_retry: self.session.attempts_made() > 0,
+            is_retry,
         })?;
         let waiting = match asked {
             Asked::Go(permit) => return Ok(Some(permit)),

@@ -17,11 +17,13 @@ use super::lasting::{Lasting, Learned, Owner};
 use super::names::Names;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
+use super::sign::{KeyError, Signer};
 use super::trace::Tracer;
 use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
 use crate::clock;
+use crate::dns::Resolver;
 use crate::tls::Expiries;
 
 /// What the path needs from around it.
@@ -38,6 +40,8 @@ pub struct Surroundings<'a> {
     pub header_case: HeaderCase,
     /// Whether and when the process ends.
     pub drain: Drain,
+    /// Who finds the upstreams' addresses.
+    pub resolver: &'a Resolver,
     /// Where the ends of our certificates are told.
     pub expiries: &'a Expiries,
     /// Whether clients come over TLS.
@@ -56,6 +60,9 @@ pub enum BuildError {
         #[source]
         source: Box<TlsError>,
     },
+    /// There is no API key.
+    #[error("the API key cannot be used")]
+    Key(#[from] KeyError),
     /// Metrics are registered twice.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
@@ -73,20 +80,21 @@ impl Proxy {
     /// Builds everything; connects to nothing yet.
     ///
     /// # Errors
-    /// When an upstream's TLS cannot be set up.
+    /// When an upstream's TLS cannot be set up, or the API key cannot be read.
     pub fn build(params: &Params, around: &Surroundings<'_>) -> Result<Arc<Self>, BuildError> {
         let lasting = Arc::new(Lasting::register(around.registry)?);
         let tunnels = Tunnels::new(lasting.families.gauges.tunnels.clone());
         let shared = Shared::new(params, around, tunnels);
-        Self::assemble(params, around, lasting, shared, &[])
+        let signer = Signer::new(&params.sign)?;
+        Self::assemble(params, around, lasting, shared, signer, &[])
     }
 
     /// Builds the path by other parameters, to be used from now on in this one's place: it shares what was learned, what is counted,
-    /// and the connections of the upstreams that stay as they are. Reads the files that TLS towards the others needs, and
-    /// blocks for as long as that takes.
+    /// and the connections of the upstreams that stay as they are. Reads the files that TLS towards the others needs, and that
+    /// of another API key, and blocks for as long as that takes.
     ///
     /// # Errors
-    /// When an upstream's TLS cannot be set up; then nothing has changed.
+    /// When an upstream's TLS cannot be set up, or the API key cannot be read; then nothing has changed.
     pub fn follow(
         &self,
         params: &Params,
@@ -94,7 +102,8 @@ impl Proxy {
     ) -> Result<Arc<Self>, BuildError> {
         let shared = self.shared.follow(params, around);
         let lasting = Arc::clone(&self.lasting);
-        Self::assemble(params, around, lasting, shared, &self.pools)
+        let signer = self.signer.follow(&params.sign)?;
+        Self::assemble(params, around, lasting, shared, signer, &self.pools)
     }
 
     fn assemble(
@@ -102,11 +111,11 @@ impl Proxy {
         around: &Surroundings<'_>,
         lasting: Arc<Lasting>,
         shared: Shared,
+        signer: Arc<Signer>,
         before: &[Pooled],
     ) -> Result<Arc<Self>, BuildError> {
         let open = &lasting.families.gauges.upstream_connections;
         let pools = pools(params, around, before, open)?;
-        let now = clock::now();
         let waiting = params.routes.iter().map(|route| route.pace.max_waiting);
         lasting.crowd.set_limit(waiting.max().unwrap_or(0));
         let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
@@ -115,12 +124,7 @@ impl Proxy {
         let mut learned = lasting.learned();
         let shown = (learned.buckets.in_use(), learned.doors.in_use());
         learned.begin();
-        // The default route comes last in the table and first here, so that what is shared is labelled with its name.
-        let routes = params.routes.iter().rev();
-        let mut lanes: Vec<_> = routes
-            .map(|route| Arc::new(lane(route, &lasting, &mut learned, &pools, now)))
-            .collect();
-        lanes.reverse();
+        let lanes = lanes(params, &lasting, &mut learned, &pools, &signer);
         let names = params.routes.iter().map(|route| route.name.as_str());
         learned.end(&lasting.families, names);
         let (buckets, doors) = (learned.buckets.in_use(), learned.doors.in_use());
@@ -146,6 +150,7 @@ impl Proxy {
             doors,
             pools,
             names: Names::new(around.own, targets),
+            signer,
             shared,
             told: around.told,
             tracer: Tracer::new(around.is_secure),
@@ -155,12 +160,36 @@ impl Proxy {
     }
 }
 
+/// Every route at work, in their order.
+fn lanes(
+    params: &Params,
+    lasting: &Lasting,
+    learned: &mut Learned,
+    pools: &[Pooled],
+    signer: &Arc<Signer>,
+) -> Vec<Arc<Lane>> {
+    let now = clock::now();
+    let signed = params.routes.last().map(|default| &default.upstream);
+    // The default route comes last in the table and first here, so that what is shared is labelled with its name.
+    let routes = params.routes.iter().rev();
+    let mut lanes: Vec<_> = routes
+        .map(|route| {
+            let is_signed = signed.is_some_and(|signed| is_same_host(&route.upstream, signed));
+            let signer = is_signed.then(|| Arc::clone(signer));
+            Arc::new(lane(route, lasting, learned, pools, signer, now))
+        })
+        .collect();
+    lanes.reverse();
+    lanes
+}
+
 /// A route at work, with what it learned before.
 fn lane(
     route: &route::Params,
     lasting: &Lasting,
     learned: &mut Learned,
     pools: &[Pooled],
+    signer: Option<Arc<Signer>>,
     now: Instant,
 ) -> Lane {
     let owner = |share| match share {
@@ -191,6 +220,7 @@ fn lane(
         policy: Arc::new(route.retry.clone()),
         target: route.upstream.clone(),
         upstream: Arc::clone(&pool.expect("every target has its pool").upstream),
+        signer,
         bucket,
         door,
         metrics: Arc::clone(&counted.metrics),
@@ -198,6 +228,11 @@ fn lane(
         pulse: Arc::clone(&counted.pulse),
         recent: Arc::clone(&lasting.recent),
     }
+}
+
+/// Whether both lead to one server, in the same way: what is secret to one is not told to another, nor in the clear.
+fn is_same_host(one: &upstream::Params, other: &upstream::Params) -> bool {
+    one.scheme == other.scheme && one.authority == other.authority
 }
 
 /// The upstreams of all routes: those that stay as they are, and new ones.
@@ -218,7 +253,8 @@ fn pools(
             Some(pool) => pool.clone(),
             None => {
                 let expiry = around.expiries.place();
-                let upstream = Upstream::new(target, header_case, open.clone(), &expiry);
+                let resolver = around.resolver.clone();
+                let upstream = Upstream::new(target, header_case, open.clone(), resolver, &expiry);
                 let upstream = upstream.map_err(|source| BuildError::Tls {
                     authority: target.authority.to_string(),
                     source: Box::new(source),

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName};
 pub struct Params {
     /// Nothing waits or starts after it, counted from the request's arrival.
     pub total: Duration,
-    /// From the start of an attempt to the answer's head.
+    /// From the start of an attempt, or from the last byte of its upload, to the answer's head. Waiting for the client's own bytes
+    /// is limited as a pause in a body, and does not count.
     pub attempt: Duration,
     /// For a connection, TLS included.
     pub connect: Duration,
@@ -27,6 +28,8 @@ pub struct Deadline {
     pub arrival: Instant,
     /// Nothing waits or starts after it.
     pub start_by: Instant,
+    /// No retry starts after it: as long as the client's signature holds, if it made one that ends earlier.
+    pub retry_by: Instant,
     /// The client's own limit to the answer's head, if it set one.
     pub head_by: Option<Instant>,
 }
@@ -40,10 +43,22 @@ impl Deadline {
             .and_then(|value| value.to_str().ok());
         let client = client.and_then(|value| humantime::parse_duration(value.trim()).ok());
         let total = params.total.min(client.unwrap_or(Duration::MAX));
+        let start_by = arrival + total;
         Self {
             arrival,
-            start_by: arrival + total,
+            start_by,
+            retry_by: start_by,
             head_by: client.map(|limit| arrival + limit.min(params.cap())),
+        }
+    }
+
+    /// The same, with retries only while something holds that ends `left` after `now`. The first attempt is none of its
+    /// business: whether it comes too late is for the upstream to say.
+    pub fn retrying_within(self, left: Option<Duration>, now: Instant) -> Self {
+        let end = left.and_then(|left| now.checked_add(left));
+        Self {
+            retry_by: end.map_or(self.retry_by, |end| self.retry_by.min(end)),
+            ..self
         }
     }
 
@@ -58,13 +73,10 @@ impl Deadline {
             .map_or(Duration::MAX, |end| end.saturating_duration_since(now))
     }
 
-    /// By when the head of an attempt that starts `now` must be there, and whether it is the client who says so.
-    pub fn attempt(&self, params: &Params, now: Instant) -> (Instant, bool) {
-        let own = now + params.attempt;
-        match self.head_by {
-            Some(client) if client < own => (client, true),
-            _ => (own, false),
-        }
+    /// By when the answer's head must be there, where nobody but the upstream is waited for since `since`.
+    pub fn head(&self, params: &Params, since: Instant) -> Instant {
+        let own = since + params.attempt;
+        self.head_by.map_or(own, |client| client.min(own))
     }
 }
 
@@ -98,7 +110,7 @@ mod tests {
 
         assert_eq!(deadline.start_by - now, start_within, "{header:?}");
         assert_eq!(
-            deadline.attempt(&params(), now).0 - now,
+            deadline.head(&params(), now) - now,
             head_within,
             "{header:?}"
         );
@@ -123,6 +135,26 @@ mod tests {
             Duration::from_secs(30),
             Duration::from_secs(31),
         );
+    }
+
+    #[test]
+    fn what_ends_earlier_ends_the_retries_and_not_the_first_attempt() {
+        let now = crate::clock::now();
+        let deadline = Deadline::new(&params(), &HeaderMap::new(), now);
+        let within = |left| {
+            let limited = deadline.retrying_within(left, now);
+            assert_eq!(limited.start_by, deadline.start_by);
+            limited.retry_by - now
+        };
+
+        assert_eq!(within(None), Duration::from_secs(30));
+        assert_eq!(within(Some(Duration::from_secs(5))), Duration::from_secs(5));
+        assert_eq!(within(Some(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(
+            within(Some(Duration::from_secs(300))),
+            Duration::from_secs(30)
+        );
+        assert_eq!(within(Some(Duration::MAX)), Duration::from_secs(30));
     }
 
     #[test]

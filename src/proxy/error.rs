@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::body::BoxError;
+use super::slow::TooManySlow;
 use crate::retry::classify::{Fault, FaultKind};
 
 /// Why redrive answers in the upstream's place.
@@ -26,12 +27,18 @@ pub enum Error {
     /// The request's transfer coding is not `chunked` alone.
     #[error("transfer codings other than exactly \"chunked\" are not supported")]
     TransferCoding,
+    /// The request is to be signed, and its body is larger than what is kept.
+    #[error("the request's body is too large to be signed: larger than what is kept of one")]
+    TooLargeToSign,
     /// CONNECT.
     #[error("redrive is a reverse proxy and opens no tunnels")]
     Connect,
     /// The client's body failed while it was sent on.
     #[error("the request's body is broken: {0}")]
     ClientBody(Arc<BoxError>),
+    /// The client's body came slowly, as those of too many others did.
+    #[error("the request's body came slowly, and too many others did")]
+    SlowUpload,
     /// The request passed through redrive twice already.
     #[error("the request came back to redrive: its upstream leads to itself")]
     Loop,
@@ -61,6 +68,7 @@ impl Error {
         match self {
             Self::Malformed(_) | Self::ClientBody(_) => StatusCode::BAD_REQUEST,
             Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooLargeToSign => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
@@ -70,8 +78,13 @@ impl Error {
                 ..
             })
             | Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoAnswer(Fault {
+                kind: FaultKind::NoDescriptor,
+                ..
+            })
+            | Self::SlowUpload
+            | Self::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoAnswer(_) => StatusCode::BAD_GATEWAY,
-            Self::Shed { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -83,10 +96,24 @@ impl Error {
             | Self::TooManyFields
             | Self::Misdirected
             | Self::TransferCoding
+            | Self::TooLargeToSign
             | Self::Connect
             | Self::ClientBody(_)
             | Self::Loop => true,
-            Self::NoAnswer(_) | Self::Deadline { .. } | Self::Shed { .. } | Self::Internal => false,
+            Self::NoAnswer(_)
+            | Self::Deadline { .. }
+            | Self::SlowUpload
+            | Self::Shed { .. }
+            | Self::Internal => false,
+        }
+    }
+
+    /// Why a client's body failed.
+    pub(super) fn of_body(cause: Arc<BoxError>) -> Self {
+        if cause.is::<TooManySlow>() {
+            Self::SlowUpload
+        } else {
+            Self::ClientBody(cause)
         }
     }
 
@@ -97,12 +124,13 @@ impl Error {
             | Self::TooManyFields
             | Self::Misdirected
             | Self::TransferCoding
+            | Self::TooLargeToSign
             | Self::Connect
             | Self::ClientBody(_) => UNREADABLE,
             Self::Loop => "proxy_loop_detected",
             Self::NoAnswer(fault) => fault.kind.as_str(),
             Self::Deadline { .. } => "http_response_timeout",
-            Self::Shed { .. } => "connection_limit_reached",
+            Self::SlowUpload | Self::Shed { .. } => "connection_limit_reached",
             Self::Internal => "proxy_internal_error",
         }
     }

@@ -7,9 +7,7 @@ mod hop;
 
 use std::net::IpAddr;
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, UPGRADE, VIA,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, UPGRADE, VIA};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
@@ -161,16 +159,6 @@ fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     let fields = headers.get_all(name).into_iter();
     let texts = fields.filter_map(|value| value.to_str().ok());
     texts.flat_map(|value| value.split(',')).map(str::trim)
-}
-
-/// Whether the client signed the request (SigV4), so that changing its host or path breaks it.
-pub fn is_signed(parts: &request::Parts) -> bool {
-    let header = parts.headers.get(AUTHORIZATION);
-    header.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
-        || parts
-            .uri
-            .query()
-            .is_some_and(|query| query.contains("X-Amz-Signature="))
 }
 
 /// The `Host` that the client meant: the target's own authority if it has one (RFC 9112 section 3.2.2).

@@ -9,6 +9,7 @@ use super::metrics::{BudgetGauges, RouteMetrics};
 use super::notice::Notices;
 use super::pulse::Pulse;
 use super::recent::Recent;
+use super::sign::Signer;
 use super::upstream::{self, Upstream};
 use crate::clock;
 use crate::retry::Policy;
@@ -29,6 +30,8 @@ pub struct Lane {
     pub target: upstream::Params,
     /// The upstream's connections.
     pub upstream: Arc<Upstream>,
+    /// What says who calls, if the upstream is the one that is told.
+    pub signer: Option<Arc<Signer>>,
     /// The bucket that pays for its retries.
     pub bucket: Arc<Bucket>,
     /// The door that its attempts go through.

@@ -1,7 +1,7 @@
 //! What an operator should hear once a minute, and not once a request.
 //!
 //! Throttled requests that were not retried for safety's sake, with the setting that would change it; and clients'
-//! signatures that the configured host or base path breaks.
+//! signatures that the configured host or base path breaks, or the removal of a header that is for one hop.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Notices {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request that the client signed went to a host or path other than the signed one.
+    /// A request that the client signed went to another host or path than the signed one, or with another header.
     pub fn broken_signature(&self) {
         self.broken_signatures.fetch_add(1, Ordering::Relaxed);
     }
@@ -61,9 +61,9 @@ impl Notices {
         let requests = self.broken_signatures.swap(0, Ordering::Relaxed);
         let signatures = (requests > 0).then(|| {
             format!(
-                "{requests} requests on `{route}` were signed by the client for another host or path than the upstream's, \
-                 so their signatures do not hold; let the client sign for the upstream, or set host = \"client\" and an \
-                 upstream without a path"
+                "{requests} requests on `{route}` were signed by the client, and something that it signed goes up otherwise: the \
+                 host, the path, or a header that is for one hop. So their signatures do not hold; let the client sign for \
+                 the upstream and leave such headers out, or set host = \"client\" and an upstream without a path"
             )
         });
         stops.into_iter().flatten().chain(signatures).collect()

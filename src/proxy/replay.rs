@@ -16,6 +16,7 @@ mod reader;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -24,6 +25,7 @@ use http_body_util::BodyExt;
 
 use self::reader::Reader;
 use super::body::{BoxError, RequestBody};
+use crate::clock;
 use crate::retry::Reason;
 
 pub use self::memory::{Kept, Memory};
@@ -39,6 +41,15 @@ pub struct Params {
 
 /// A request's body, of which any number of readers can be made, one after the other.
 pub struct Replay(Arc<Shared>);
+
+/// Why a body is not known to its end.
+#[derive(Clone, Debug)]
+pub enum Unkept {
+    /// It is not kept: `BodyTooLarge` or `Memory`.
+    No(Reason),
+    /// The client broke it.
+    Broken(Arc<BoxError>),
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -64,6 +75,16 @@ struct State {
     failure: Option<Arc<BoxError>>,
     current: u64,
     reader: Option<Waker>,
+    progress: Progress,
+}
+
+/// How far an attempt's upload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Its client is waited for.
+    Awaited,
+    /// A part of it, or its end, was handed over then; what follows is for the upstream to take or to answer.
+    Moved(Instant),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,6 +126,7 @@ impl Replay {
             failure: None,
             current: 0,
             reader: None,
+            progress: Progress::Moved(clock::now()),
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
@@ -125,11 +147,33 @@ impl Replay {
         Reader::new(Arc::clone(&self.0), generation).boxed_unsync()
     }
 
+    /// Reads the body to its end before any of it is sent, and says what it is.
+    ///
+    /// # Errors
+    /// When it is not kept to its end, or breaks before.
+    pub async fn whole(&self) -> Result<Vec<Bytes>, Unkept> {
+        let kept = || match self.0.lock().keeping {
+            Keeping::No(reason) => Err(Unkept::No(reason)),
+            Keeping::Yes | Keeping::Unwanted => Ok(()),
+        };
+        kept()?;
+        let mut reader = self.reader();
+        while let Some(frame) = reader.frame().await {
+            if let (Err(_), Some(cause)) = (frame, self.failure()) {
+                return Err(Unkept::Broken(cause));
+            }
+            kept()?;
+        }
+        self.supersede();
+        Ok(self.0.lock().kept.clone())
+    }
+
     /// Stops the current reader: the attempt is over, whatever its connection still holds.
     pub fn supersede(&self) -> u64 {
         let mut state = self.0.lock();
         state.current += 1;
         state.live = false;
+        state.progress = Progress::Moved(clock::now());
         let tail = state.tail.split().freeze();
         if !tail.is_empty() {
             state.kept.push(tail);
@@ -138,6 +182,11 @@ impl Replay {
             reader.wake();
         }
         state.current
+    }
+
+    /// How far the current reader has come.
+    pub fn progress(&self) -> Progress {
+        self.0.lock().progress
     }
 
     /// Whether the body can be sent again from its first byte, and if not, why.

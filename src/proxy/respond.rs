@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Response};
 use super::body::{ResponseBody, full};
 use super::error::Error;
 use crate::clock;
+use crate::retry::classify::{Fault, FaultKind};
 
 /// The answer for an error: short and factual for the client; the cause's details are for the log.
 pub fn problem(error: &Error) -> Response<ResponseBody> {
@@ -37,6 +38,14 @@ pub fn problem(error: &Error) -> Response<ResponseBody> {
         }
         Error::Shed { retry_after } => {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after)));
+        }
+        // A place or a descriptor comes back with the next upload or connection that ends.
+        Error::SlowUpload
+        | Error::NoAnswer(Fault {
+            kind: FaultKind::NoDescriptor,
+            ..
+        }) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(1));
         }
         _ => {}
     }
@@ -70,7 +79,7 @@ const ALLOWED: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::retry::classify::{Fault, FaultKind, Sent};
+    use crate::retry::classify::Sent;
     use http::StatusCode;
 
     #[test]

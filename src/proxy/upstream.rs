@@ -19,7 +19,7 @@ mod switched;
 mod wire;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::UPGRADE;
 use http::uri::{Authority, Scheme};
@@ -32,6 +32,7 @@ use self::connect::{Connector, Tls};
 use self::lease::{Lease, Unanswered};
 use self::pool::Pool;
 use super::body::RequestBody;
+use crate::dns::Resolver;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::tls::{Expiry, Reloaded};
 
@@ -85,15 +86,6 @@ pub enum Trust {
     Settled,
 }
 
-/// How long one attempt may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// For a new connection, TLS included.
-    pub connect: Duration,
-    /// The moment by which the answer's head must be there.
-    pub head: Instant,
-}
-
 /// One upstream and its connections.
 pub struct Upstream {
     pool: Pool,
@@ -109,9 +101,10 @@ impl Upstream {
         params: &Params,
         header_case: HeaderCase,
         open: IntGauge,
+        resolver: Resolver,
         expiry: &Expiry,
     ) -> Result<Self, TlsError> {
-        let connector = Connector::new(params, expiry)?;
+        let connector = Connector::new(params, resolver, expiry)?;
         let tls = connector.tls();
         Ok(Self {
             pool: Pool::new(connector, params.connections, header_case, open),
@@ -136,34 +129,14 @@ impl Upstream {
         self.tls.as_ref().is_some_and(|tls| tls.has_files())
     }
 
-    /// Sends one request once, and returns the answer as soon as its head is there.
+    /// Sends one request once, and returns the answer as soon as its head is there; a new connection may take as long as
+    /// `connect`, TLS included. How long all of it may take is for the caller to say.
     ///
     /// A kept connection that turns out closed before a byte was written costs nothing: another is taken.
     ///
     /// # Errors
     /// When there is no answer: why, and whether a byte was written.
     pub async fn send(
-        &self,
-        request: Request<RequestBody>,
-        trust: Trust,
-        tally: &Tally,
-        limits: Limits,
-    ) -> Result<Response<AnswerBody>, Fault> {
-        match tokio::time::timeout_at(
-            limits.head.into(),
-            self.exchange(request, trust, tally, limits.connect),
-        )
-        .await
-        {
-            Ok(done) => done,
-            Err(_) => Err(Fault {
-                kind: FaultKind::HeadTimeout,
-                sent: tally.sent(),
-            }),
-        }
-    }
-
-    async fn exchange(
         &self,
         mut request: Request<RequestBody>,
         trust: Trust,

@@ -1,8 +1,8 @@
 //! HTTP/2 on the client's side (RFC 9113): its limits, each by name.
 //!
 //! What h2 limits by itself and lets nobody set stands at the end, as far as it can be relied on: `tests/h2` and `tests/abuse`
-//! hold both. There is no limit for SETTINGS, PING, PRIORITY and WINDOW_UPDATE: nothing is kept of them, and while an
-//! acknowledgement cannot be written, nothing more is read.
+//! hold both. It has none for SETTINGS, PING, PRIORITY and WINDOW_UPDATE: those are counted below it, in
+//! [`calm`](super::calm). Nothing is kept of them, and while an acknowledgement cannot be written, nothing more is read.
 
 use std::time::Duration;
 

@@ -3,13 +3,25 @@
 //! What cannot be read as HTTP never becomes a request: hyper answers it with a bare status and closes. The only place
 //! where that answer can be told from others is the stream below hyper, see [`Watched`](super::watch::Watched).
 
+use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::tcp::SharedTcp;
+
+/// Turns away connections that are too many.
+pub(super) struct Excess {
+    /// Of those that are given time to leave.
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
 
 /// The answer for the client in the place of hyper's, if what hyper writes is a refusal.
 ///
@@ -52,9 +64,28 @@ fn problem(status: StatusCode, detail: &str) -> Vec<u8> {
     answer.into_bytes()
 }
 
-/// One connection too many.
-pub(super) async fn turn_away(stream: TcpStream) {
-    say(stream, TOO_MANY).await;
+impl Excess {
+    /// None is here yet; who leaves does so in one of these tasks.
+    pub(super) fn new(tasks: &TaskTracker) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// Tells a client why its connection is closed, at once: a socket that nothing was written to has room for that. Then it may
+    /// leave by itself for a moment, where there is a place; to close over bytes that nobody has read would reset the
+    /// connection, and the client might never read why.
+    pub(super) fn turn_away(&self, mut stream: TcpStream) {
+        let socket = SockRef::from(&stream);
+        let is_told = socket.send(TOO_MANY).is_ok() && socket.shutdown(Shutdown::Write).is_ok();
+        if is_told && let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            self.tasks.spawn(async move {
+                see_off(&mut stream).await;
+                drop(place);
+            });
+        }
+    }
 }
 
 /// Plain HTTP where TLS is expected. Its bytes are read on for a while, since closing over them would reset the connection
@@ -62,8 +93,13 @@ pub(super) async fn turn_away(stream: TcpStream) {
 pub(super) async fn turn_away_plain(mut stream: SharedTcp) {
     let detail = "this port speaks HTTPS, and the request is plain HTTP";
     say(&mut stream, &problem(StatusCode::BAD_REQUEST, detail)).await;
+    see_off(&mut stream).await;
+}
+
+/// Reads what nobody wants until the client leaves, or for as long as it may take to.
+async fn see_off(stream: &mut (impl AsyncRead + Unpin)) {
     let mut nowhere = tokio::io::sink();
-    let rest = tokio::io::copy(&mut stream, &mut nowhere);
+    let rest = tokio::io::copy(stream, &mut nowhere);
     let _left_or_not = tokio::time::timeout(TURN_AWAY_MAX, rest).await;
 }
 
@@ -88,6 +124,9 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 /// How long a turned-away client may take to read why, and to leave.
 const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
+
+/// Connections too many that are given that long, at once. One more is told, too, and closed on the spot.
+pub const TURNED_AWAY_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {

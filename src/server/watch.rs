@@ -16,11 +16,13 @@ use tower::Service;
 
 use super::activity::Activity;
 use super::answer::InFlight;
+use super::calm::Calm;
 use super::connection::Place;
 use super::framing::Framing;
 use super::refusal;
 use super::secure::Agreed;
 use super::upload::Upload;
+use crate::clock;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
 pub(super) struct Watched<IO> {
@@ -29,6 +31,7 @@ pub(super) struct Watched<IO> {
     activity: Arc<Activity>,
     refused: Arc<dyn Fn() + Send + Sync>,
     framing: Framing,
+    calm: Calm,
     /// Whether hyper has written anything.
     is_written: bool,
     /// What hyper reads before anything else that comes.
@@ -65,6 +68,7 @@ impl<IO> Watched<IO> {
             activity,
             refused,
             framing: Framing::new(head_bytes_max),
+            calm: Calm::new(clock::now()),
             is_written: false,
             unread: &[],
             held: Bytes::new(),
@@ -112,6 +116,17 @@ impl<IO: AsyncRead + Unpin> Watched<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> Watched<IO> {
+    /// Tells a client of HTTP/2 that it says too much, as far as it takes that at once; what is returned ends the connection.
+    fn show_out(&mut self, cx: &mut Context<'_>) -> io::Error {
+        if let Some(farewell) = self.calm.farewell() {
+            let told = Pin::new(&mut self.io).poll_write(cx, &farewell);
+            let flushed = Pin::new(&mut self.io).poll_flush(cx);
+            let ended = Pin::new(&mut self.io).poll_shutdown(cx);
+            tracing::debug!(?told, ?flushed, ?ended, "a client is told to be calm");
+        }
+        io::Error::other("the client says too much that asks for nothing")
+    }
+
     /// Writes what stands in the place of hyper's refusal to its last byte.
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = &mut self.refusal {
@@ -170,7 +185,7 @@ where
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -192,6 +207,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         let came = buf.filled().len() - before;
         if came == 0 {
             return Poll::Ready(Ok(()));
+        }
+        if held == 0 && self.calm.came(&buf.filled()[before..], clock::now()) {
+            return Poll::Ready(Err(self.show_out(cx)));
         }
         let mut now = came;
         if self.activity.bytes_came() {
@@ -222,6 +240,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         }
         let offered = Pin::new(&mut self.io).poll_write(cx, buf);
         self.activity.offered(offered.is_ready());
+        if let Poll::Ready(Ok(written)) = &offered {
+            self.calm.went(&buf[..*written]);
+        }
         offered
     }
 
@@ -237,6 +258,14 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         }
         let offered = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.activity.offered(offered.is_ready());
+        if let Poll::Ready(Ok(written)) = &offered {
+            let mut left = *written;
+            for buf in bufs {
+                let length = buf.len().min(left);
+                self.calm.went(&buf[..length]);
+                left -= length;
+            }
+        }
         offered
     }
 

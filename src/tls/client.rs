@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rustls::ClientConfig;
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", feature = "sigv4"))]
 use rustls::RootCertStore;
 use rustls_platform_verifier::BuilderVerifierExt;
 
@@ -90,7 +90,7 @@ impl ClientParams {
 ///
 /// # Errors
 /// When the system has no roots.
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", feature = "sigv4"))]
 pub fn with_system_roots() -> Result<ClientConfig, rustls::Error> {
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
@@ -101,7 +101,7 @@ pub fn with_system_roots() -> Result<ClientConfig, rustls::Error> {
 ///
 /// # Errors
 /// When the provider has no usable version of TLS.
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", feature = "sigv4"))]
 pub fn with_no_roots() -> Result<ClientConfig, rustls::Error> {
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;

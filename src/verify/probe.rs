@@ -14,9 +14,10 @@ use super::address::Address;
 use super::observation::Seen;
 use crate::clock;
 use crate::config::{self, Config, Flags, Sources};
+use crate::dns::Resolver;
 use crate::proxy::body::{BoxError, RequestBody};
 use crate::proxy::peek::{BodyHead, Peeked};
-use crate::proxy::upstream::{self, AnswerBody, HeaderCase, Limits, Tally, Trust, Upstream};
+use crate::proxy::upstream::{self, AnswerBody, HeaderCase, Tally, Trust, Upstream};
 use crate::retry::classify::{Fault, FaultKind, Outcome, Rules, Sent};
 use crate::tls::{Expiries, Expiry};
 
@@ -24,6 +25,7 @@ use crate::tls::{Expiries, Expiry};
 pub(super) struct Prober {
     defaults: upstream::Params,
     rules: Rules,
+    resolver: Resolver,
     expiry: Expiry,
     open: IntGauge,
     uncounted: IntCounter,
@@ -60,6 +62,7 @@ impl Prober {
         Ok(Self {
             defaults: route.upstream,
             rules: route.retry.rules,
+            resolver: Resolver::of_system(),
             // Nobody reads these numbers; the proxy's code wants a place for them.
             expiry: Expiries::register(&Registry::new())
                 .expect("a new registry")
@@ -84,6 +87,7 @@ impl Prober {
             &params,
             HeaderCase::default(),
             self.open.clone(),
+            self.resolver.clone(),
             &self.expiry,
         )?;
         Ok(Site {
@@ -151,16 +155,19 @@ impl Site<'_> {
         key: Option<&str>,
     ) -> Result<(Response<AnswerBody>, Duration), Fault> {
         let started = clock::now();
-        let limits = Limits {
-            connect: CONNECT_TIME_MAX,
-            head: started + HEAD_TIME_MAX,
-        };
         let tally = Tally::new(self.prober.uncounted.clone());
         let request = self.request(path, key);
-        let response = self
+        let answer = self
             .upstream
-            .send(request, Trust::Any, &tally, limits)
-            .await?;
+            .send(request, Trust::Any, &tally, CONNECT_TIME_MAX);
+        let response = tokio::time::timeout(HEAD_TIME_MAX, answer)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Fault {
+                    kind: FaultKind::HeadTimeout,
+                    sent: tally.sent(),
+                })
+            })?;
         let began = tally.began().unwrap_or(started);
         Ok((response, clock::now().saturating_duration_since(began)))
     }

@@ -20,7 +20,10 @@ mod http2;
 mod victim;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crate::victim::{MEBIBYTE, Origin, Victim, descriptors};
@@ -32,20 +35,19 @@ const IDLE_CONNECTION_BYTES_MAX: usize = 6 << 10;
 
 #[test]
 fn ten_thousand_idle_connections_cost_little_and_keep_nobody_out() {
-    // Each takes one descriptor here and one there. Where fewer are allowed, fewer are tried.
-    let count = 10_000.min(descriptors() - 500);
+    let most = descriptors();
+    // Each takes one descriptor here and one there, and the last place is for the clean request.
+    let count = 9_999.min(most.saturating_sub(800));
+    if count < 9_999 {
+        println!("only {count} connections: the hard limit is {most} descriptors");
+    }
     let origin = Origin::answering(GOOD);
-    let victim = Victim::before(&origin, &[("REDRIVE_CLIENT__MAX_CONNECTIONS", "20000")]);
+    let victim = Victim::with_ulimit("-Sn 1024", &origin);
     assert_eq!(victim.get(), 200);
+    victim.sinks_to("redrive_client_connections", 0);
     let before = victim.memory();
 
-    let mut idle: Vec<TcpStream> = Vec::new();
-    while idle.len() < count {
-        // In parts that the backlog holds, however busy the machine is.
-        let part = (count - idle.len()).min(2_000);
-        idle.extend((0..part).map(|_| victim.connect()));
-        victim.reaches("redrive_client_connections", idle.len());
-    }
+    let idle = crowd(&victim, count);
 
     assert_eq!(victim.get(), 200);
     let each = victim.memory().saturating_sub(before) / count;
@@ -53,6 +55,26 @@ fn ten_thousand_idle_connections_cost_little_and_keep_nobody_out() {
     assert!(each <= IDLE_CONNECTION_BYTES_MAX, "{each} bytes each");
     drop(idle);
     victim.sinks_to("redrive_client_connections", 1);
+}
+
+#[test]
+fn where_descriptors_are_few_who_is_too_many_is_told_and_everybody_else_is_served() {
+    let origin = Origin::answering(GOOD);
+    let victim = Victim::with_ulimit("-n 1024", &origin);
+    let mut early = victim.connect();
+    assert!(request(&mut early).starts_with("HTTP/1.1 200"));
+
+    let crowd: Vec<TcpStream> = (0..1_100).map(|_| victim.connect()).collect();
+
+    assert_eq!(victim.get(), 503);
+    let told = crowd.iter().filter(|client| has_been_told(client)).count();
+    println!("{told} of 1,100 were turned away");
+    assert!(told > 0 && told < 1_100, "{told} were turned away");
+    assert_eq!(victim.livez(), 200);
+    assert!(request(&mut early).starts_with("HTTP/1.1 200"));
+    drop(crowd);
+    victim.sinks_to("redrive_client_connections", 1);
+    assert_eq!(victim.get(), 200);
 }
 
 #[test]
@@ -101,6 +123,69 @@ fn a_body_that_never_ends_is_given_up_and_its_turn_with_it() {
     assert_eq!(victim.get(), 200);
     victim.sinks_to("redrive_in_flight_requests", 0);
     drop(slow);
+}
+
+#[test]
+fn bodies_that_trickle_keep_nobody_out_however_many_there_are() {
+    const TRICKLERS: usize = 600;
+    let origin = Origin::answering(GOOD);
+    // More than there are turns, with a limit on attempts that none of the uploads keeps.
+    let victim = Victim::before(&origin, &[("REDRIVE_DEADLINE__ATTEMPT", "2s")]);
+    let before = victim.memory();
+    let tricklers: Vec<Mutex<TcpStream>> = (0..TRICKLERS)
+        .map(|_| Mutex::new(trickler(&victim)))
+        .collect();
+    let is_over = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for trickler in &tricklers {
+                    // Many are turned away.
+                    let _sent = trickler.lock().unwrap().write_all(b"x");
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        // A guard, so that a failure ends the thread above, too.
+        let _over = Over(&is_over);
+        victim.reaches("redrive_in_flight_requests", 512);
+        // As many as may be slow stay, and no more.
+        victim.sinks_to("redrive_in_flight_requests", 256);
+        for _ in 0..20 {
+            assert_eq!(victim.get(), 200);
+        }
+        assert!(victim.gauge("redrive_in_flight_requests") > 200);
+        let grown = victim.memory().saturating_sub(before);
+        println!("{TRICKLERS} tricklers: {} KiB more", grown >> 10);
+        assert!(grown < 32 * MEBIBYTE, "{grown} bytes");
+    });
+
+    let told = tricklers.iter().filter(|trickler| {
+        let trickler = trickler.lock().unwrap();
+        has_been_told(&trickler)
+    });
+    println!("{} of {TRICKLERS} were turned away", told.count());
+    drop(tricklers);
+    victim.sinks_to("redrive_in_flight_requests", 0);
+}
+
+/// A client that has sent the head of an upload.
+fn trickler(victim: &Victim) -> TcpStream {
+    let mut client = victim.connect();
+    client
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        .unwrap();
+    client
+}
+
+/// Says so when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -187,10 +272,12 @@ fn an_upload_that_is_larger_than_what_is_kept_streams_through_in_flat_memory() {
 #[test]
 fn without_descriptors_nobody_new_is_taken_and_with_some_again_everybody_is() {
     let origin = Origin::answering(GOOD);
-    let victim = Victim::with_descriptors(64, &origin);
-    assert_eq!(victim.get(), 200);
+    let victim = Victim::with_ulimit("-n 64", &origin);
+    let mut early = victim.connect();
+    early.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").unwrap();
+    victim.reaches("redrive_client_connections", 1);
 
-    let crowd: Vec<TcpStream> = (0..200).map(|_| victim.connect()).collect();
+    let crowd: Vec<TcpStream> = (0..64).map(|_| victim.connect_to_admin()).collect();
     let mut last = victim.connect();
     last.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .unwrap();
@@ -198,16 +285,60 @@ fn without_descriptors_nobody_new_is_taken_and_with_some_again_everybody_is() {
         .unwrap();
     let unanswered = last.read(&mut [0; 1]);
     assert!(unanswered.is_err(), "it waits to be accepted");
+    early.write_all(b"Connection: close\r\n\r\n").unwrap();
+    let answer = rest(&mut early);
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("error=proxy_internal_error"), "{answer}");
 
-    for client in &crowd {
-        client.shutdown(Shutdown::Both).unwrap();
-    }
     drop(crowd);
 
-    last.set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let mut answer = String::new();
-    last.read_to_string(&mut answer).unwrap();
+    let answer = rest(&mut last);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(victim.get(), 200);
+}
+
+/// So many connections that do nothing, all of them taken in.
+fn crowd(victim: &Victim, count: usize) -> Vec<TcpStream> {
+    let mut crowd: Vec<TcpStream> = Vec::new();
+    while crowd.len() < count {
+        // In parts that the backlog holds, however busy the machine is.
+        let part = (count - crowd.len()).min(2_000);
+        crowd.extend((0..part).map(|_| victim.connect()));
+        victim.reaches("redrive_client_connections", crowd.len());
+    }
+    crowd
+}
+
+/// The answer to a request on a connection that stays.
+fn request(client: &mut TcpStream) -> String {
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"good") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// What comes until the connection ends.
+fn rest(client: &mut TcpStream) -> String {
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Whether a client that has sent nothing was told that it is one too many.
+fn has_been_told(mut client: &TcpStream) -> bool {
+    client.set_nonblocking(true).unwrap();
+    let mut start = [0; 12];
+    client.read(&mut start).is_ok() && &start == b"HTTP/1.1 503"
 }

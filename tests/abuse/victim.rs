@@ -45,11 +45,12 @@ impl Victim {
         Self::start(Command::new(env!("CARGO_BIN_EXE_redrive")), origin, env)
     }
 
-    /// redrive with its defaults, and so many descriptors at most.
-    pub(crate) fn with_descriptors(most: usize, origin: &Origin) -> Self {
+    /// redrive with its defaults, started by a shell that has set its limit of descriptors: `-S` the soft one, which may be
+    /// raised, `-H` the hard one, or both.
+    pub(crate) fn with_ulimit(arguments: &str, origin: &Origin) -> Self {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!(
-            "ulimit -n {most}; exec '{}'",
+            "ulimit {arguments} && exec '{}'",
             env!("CARGO_BIN_EXE_redrive")
         ));
         Self::start(shell, origin, &[])
@@ -88,10 +89,19 @@ impl Victim {
         TcpStream::connect_timeout(&self.addr, Duration::from_millis(900)).unwrap()
     }
 
+    /// A connection of the operator's.
+    pub(crate) fn connect_to_admin(&self) -> TcpStream {
+        TcpStream::connect_timeout(&self.admin, Duration::from_millis(900)).unwrap()
+    }
+
     /// The status of a clean request on a connection of its own.
     pub(crate) fn get(&self) -> u16 {
-        let answer = exchange(self.addr, "/");
-        answer.split(' ').nth(1).unwrap().parse().unwrap()
+        status(&exchange(self.addr, "/"))
+    }
+
+    /// What the probe of liveness is told.
+    pub(crate) fn livez(&self) -> u16 {
+        status(&exchange(self.admin, "/livez"))
     }
 
     /// The memory that the process has of its own, in bytes.
@@ -114,14 +124,18 @@ impl Victim {
         self.until(gauge, |value| value <= most);
     }
 
+    /// What a gauge without labels shows.
+    pub(crate) fn gauge(&self, gauge: &str) -> usize {
+        let page = exchange(self.admin, "/metrics");
+        let mut lines = page.lines();
+        let value = lines.find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
+    }
+
     fn until(&self, gauge: &str, is_enough: impl Fn(usize) -> bool) {
         let mut value = 0;
         for _ in 0..1000 {
-            let page = exchange(self.admin, "/metrics");
-            let line = page
-                .lines()
-                .find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
-            value = line.unwrap().parse().unwrap();
+            value = self.gauge(gauge);
             if is_enough(value) {
                 return;
             }
@@ -217,6 +231,10 @@ fn serve(
         }
         answer(&mut stream, &start.unwrap_or_default())?;
     }
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// One request on a connection of its own, and the answer as text.

@@ -199,7 +199,10 @@ async fn nothing_that_the_operator_is_shown_holds_a_secret() {
         Reserved::new().addr
     );
     // A variable of somebody else, such as AWS's, is not redrive's to tell.
-    let others = [("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let others = [
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("REDRIVE_SIGN__API_KEY", "hunter2"),
+    ];
     let sidecar = Sidecar::configured(&toml, &others).await;
     let key = issued.key_pem();
     let key: Vec<&str> = key.lines().filter(|line| !line.starts_with('-')).collect();

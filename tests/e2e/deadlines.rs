@@ -1,9 +1,12 @@
 //! Nothing waits or starts after a deadline, and a client's own limit holds whatever happens.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::answers::{answer, ok, throttled};
-use crate::support::{Answer, Client, Reply, Sidecar, Upstream};
+use crate::support::{Answer, Client, Origin, Peer, Reply, Sidecar, Upstream, in_time};
 
 #[track_caller]
 fn is_own_504(answer: &Answer) {
@@ -179,6 +182,71 @@ async fn an_attempt_without_an_answer_is_retried_for_a_get_where_the_policy_says
     is_own_504(&answer);
     assert_eq!(answer.explained(), ("1", "unsafe", "maybe"));
     assert_eq!(upstream.count(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_an_attempt_and_the_limit_begins_with_its_end() {
+    let origin = Origin::new();
+    let sidecar = Sidecar::before(origin.addr, "deadline.attempt = \"300ms\"").await;
+    for is_answered in [true, false] {
+        let mut client = Client::connect(sidecar.addr).await;
+        client
+            .raw(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst")
+            .await;
+        let mut upstream = origin.accept().await;
+        upstream.head().await;
+        upstream.read(5).await;
+
+        // One that began later has come to its limit meanwhile.
+        let (later, _asked) = tokio::join!(Client::get(sidecar.addr, "/"), origin.accept());
+        is_own_504(&later);
+        client.raw(b"-last").await;
+        assert_eq!(upstream.read(5).await, b"-last");
+        if is_answered {
+            let good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+            upstream.write(good).await;
+        }
+
+        let answer = client.answer_to("PUT").await;
+        if is_answered {
+            assert_eq!((answer.status, answer.text().as_str()), (200, "good"));
+        } else {
+            is_own_504(&answer);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_take_an_upload_is_not_waited_for_longer_than_an_attempt() {
+    let origin = Origin::new();
+    let sidecar = Sidecar::before(origin.addr, "deadline.attempt = \"300ms\"").await;
+    let mut client = Peer::connect(sidecar.addr).await;
+    let (mut reading, mut writing) = client.stream.split();
+    let uploading = async {
+        let head = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+        writing.write_all(head.as_bytes()).await?;
+        loop {
+            // Until the answer is there, and the connection ends.
+            writing.write_all(&[b'x'; 1 << 16]).await?;
+        }
+    };
+    let answered = async {
+        let mut upstream = origin.accept().await;
+        upstream.head().await;
+        let mut start = [0; 12];
+        reading.read_exact(&mut start).await.unwrap();
+        drop(upstream);
+        start
+    };
+
+    let start = in_time("the answer", async {
+        tokio::select! {
+            start = answered => start,
+            Err::<Infallible, std::io::Error>(error) = uploading => panic!("no answer: {error}"),
+        }
+    });
+
+    assert_eq!(&start.await, b"HTTP/1.1 504");
 }
 
 /// Retries until time is the only limit left.

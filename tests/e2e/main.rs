@@ -27,6 +27,8 @@ mod h2c;
 mod headers;
 mod hints;
 mod metrics;
+#[cfg(feature = "dns")]
+mod names;
 mod pacing;
 mod page;
 mod policy;
@@ -35,6 +37,7 @@ mod reload;
 mod reload_load;
 mod requests;
 mod safety;
+mod sign;
 mod streaming;
 mod throttles;
 mod tls;

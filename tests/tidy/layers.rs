@@ -16,6 +16,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("retry", 1),
     ("pace/", 1),
     ("pace", 1),
+    ("dns/", 1),
+    ("dns", 1),
     ("proxy/", 2),
     ("proxy", 3),
     ("server/", 4),

@@ -67,10 +67,6 @@ fn a_bad_variable_is_named_with_its_value_and_what_was_expected() {
         ),
         (&[("REDRIVE_LOG", " ")], &["REDRIVE_LOG is set to nothing"]),
         (
-            &[("REDRIVE_SIGN__REGION", "eu-west-1")],
-            &["`sign.region` is not supported by this version"],
-        ),
-        (
             &[("REDRIVE_TLS__LISTEN", "{ cert = \"c\" }")],
             &["REDRIVE_TLS__LISTEN:1:10: `tls.listen.cert` without `tls.listen.key`"],
         ),

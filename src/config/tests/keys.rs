@@ -23,14 +23,16 @@ fn other_value(key: &Key) -> String {
         Kind::Address => "127.0.0.1:9999".to_owned(),
         Kind::Url => "http://other.example/v2".to_owned(),
         Kind::Header => "x-other".to_owned(),
-        Kind::Methods | Kind::Name | Kind::Pattern | Kind::Text => "other".to_owned(),
+        Kind::Methods | Kind::Name | Kind::Pattern | Kind::Text | Kind::Secret => {
+            "other".to_owned()
+        }
     }
 }
 
 #[test]
 fn every_key_has_a_variable_that_changes_what_holds() {
     let mut walked = 0;
-    for key in Scope::Top.keys().filter(|key| key.supported) {
+    for key in Scope::Top.keys().filter(|key| key.missing.is_none()) {
         let (variable, value) = (key.variable(), other_value(key));
         let mut env = vec![(variable.as_str(), value.as_str())];
         // What only makes sense together.
@@ -86,7 +88,7 @@ fn built(config: Config) -> Config {
 fn with_each_changed(mut check: impl FnMut(&Key, &str, Config)) {
     for key in Scope::Top
         .keys()
-        .filter(|key| key.supported && key.default.is_some())
+        .filter(|key| key.missing.is_none() && key.default.is_some())
     {
         let (variable, mut value) = (key.variable(), other_value(key));
         if key.path == "replay.max_total" {

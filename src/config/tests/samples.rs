@@ -48,7 +48,7 @@ fn the_reference_file_sets_every_key_with_a_default_to_exactly_that() {
     let mut walked = 0;
     for key in Scope::Top
         .keys()
-        .filter(|key| key.supported && key.default.is_some())
+        .filter(|key| key.missing.is_none() && key.default.is_some())
     {
         let default = key.kind.read_bare(key.default.unwrap()).unwrap();
         let (value, origin) = effective(&loaded, key.path);
@@ -82,7 +82,7 @@ fn the_reference_file_names_every_other_key_in_a_comment() {
             .try_fold(first?, |value, part| value.get_ref().as_table()?.get(part))
             .map(|_| ())
     };
-    for key in Scope::Top.keys() {
+    for key in Scope::Top.keys().filter(|key| !key.is_secret) {
         assert!(has(table.get_ref(), key.path).is_some(), "`{}`", key.path);
     }
     for (name, scope) in ARRAYS {

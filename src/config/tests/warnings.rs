@@ -1,6 +1,7 @@
 //! What is valid and odd.
 
-use super::file;
+use super::super::Flags;
+use super::{UPSTREAM, file, load};
 
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
@@ -93,7 +94,7 @@ fn a_budget_that_earns_nothing_is_odd() {
 fn tls_settings_towards_a_plain_upstream_are_odd() {
     let text = "upstream = \"http://api.example\"\n[tls.upstream]\nca_file = \"c\"";
 
-    let loaded = super::load(text, &[], super::with_file()).unwrap();
+    let loaded = load(text, &[], super::with_file()).unwrap();
 
     assert!(loaded.warnings[0].to_string().contains("without effect"));
 }
@@ -159,4 +160,77 @@ fn a_route_that_an_earlier_one_leaves_nothing_to_is_odd() {
     for (pairs, expected) in cases {
         check(&routes(pairs), expected);
     }
+}
+
+#[test]
+fn an_api_key_that_others_may_read_or_use_or_that_is_not_told_is_odd() {
+    let key = "[sign]\napi_key_file = \"/k\"";
+
+    check(key, &[]);
+    check(
+        &format!("listen = \"0.0.0.0:7480\"\n{key}"),
+        &["redrive.toml:2:10: whoever reaches `listen` calls the API with the API key"],
+    );
+    check(
+        &format!(
+            "listen = \"0.0.0.0:7480\"\n{key}\n[tls.listen]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\""
+        ),
+        &[],
+    );
+    let route = |upstream: &str| {
+        format!("{key}\n[[route]]\nname = \"a\"\npath = \"/a\"\nupstream = \"{upstream}\"")
+    };
+    check(
+        &route("https://other.test"),
+        &["redrive.toml:7:12: route `a` leads to another host, which is not told the API key"],
+    );
+    check(&route(&format!("{UPSTREAM}/other")), &[]);
+    let env = [
+        ("REDRIVE_SIGN__API_KEY", "k"),
+        ("REDRIVE_UPSTREAM", "http://api.test"),
+    ];
+    let loaded = load("", &env, Flags::default()).unwrap();
+    let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("the API key goes to `upstream` in the clear"));
+    assert!(!told[0].contains("REDRIVE_SIGN__API_KEY=k"), "{}", told[0]);
+}
+
+#[cfg(feature = "sigv4")]
+#[test]
+fn a_signature_that_the_api_cannot_take_is_odd() {
+    let aws = "https://abc123.execute-api.eu-west-1.amazonaws.com/prod";
+    let check = |env: &[(&str, &str)], expected: &[&str]| {
+        let loaded = load("", env, Flags::default()).unwrap();
+        let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.contains(expected), "{told}");
+        }
+    };
+    let (upstream, region) = (("REDRIVE_UPSTREAM", aws), "REDRIVE_SIGN__REGION");
+
+    check(&[upstream, (region, "eu-west-1")], &[]);
+    check(
+        &[upstream, (region, "us-east-1")],
+        &["did you mean \"eu-west-1\"?"],
+    );
+    check(
+        &[upstream, (region, "eu-west-1"), ("REDRIVE_HOST", "client")],
+        &["signed is the Host that a client sends"],
+    );
+    check(
+        &[
+            ("REDRIVE_UPSTREAM", "http://api.test"),
+            (region, "eu-west-1"),
+        ],
+        &["our signature goes to `upstream` in the clear"],
+    );
+    check(
+        &[
+            ("REDRIVE_UPSTREAM", "https://api.test"),
+            (region, "eu-west-1"),
+        ],
+        &[],
+    );
 }

@@ -66,6 +66,11 @@ impl Last {
         Ok(answer.permit.take().filter(|_| !is_whole))
     }
 
+    /// Whether it was not sent since it could not be signed.
+    pub(super) fn is_unsigned(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.kind == FaultKind::Unsigned)
+    }
+
     /// Whether nothing of it is still to come on a connection, which the next attempt may need.
     pub(super) fn is_whole(&self) -> bool {
         match self {

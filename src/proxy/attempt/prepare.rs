@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
 use super::Exchange;
+use crate::clock;
 use crate::proxy::account::Account;
 use crate::proxy::body::{BoxError, Brisk};
 use crate::proxy::deadline::Deadline;
@@ -20,6 +21,7 @@ use crate::proxy::headers::{self, IDEMPOTENCY_KEY, Outbound};
 use crate::proxy::lane::Lane;
 use crate::proxy::replay::Replay;
 use crate::proxy::shared::Shared;
+use crate::proxy::sign::own;
 use crate::retry::futility::Cell;
 use crate::retry::{IdempotencyKey, Session, Subject, callers};
 
@@ -41,7 +43,8 @@ impl<'a> Exchange<'a> {
     {
         let (mut parts, body) = request.into_parts();
         let client_end = parts.extensions.remove::<OnUpgrade>();
-        let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
+        let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival)
+            .retrying_within(own::holds_for(&parts, clock::wall()), clock::now());
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
         let outbound = shared.outbound(lane, client);
         let uri = outbound
@@ -54,12 +57,23 @@ impl<'a> Exchange<'a> {
         }
         let subject = subject(lane, &parts, &mut headers, shared.bypass);
         note_broken_signature(lane, &outbound, &parts, &headers);
+        if let Some(signer) = lane.signer.as_ref().filter(|_| !own::is_signed(&parts)) {
+            signer.add_api_key(&mut headers);
+        }
+        let signer = lane.signer.as_deref();
+        let signer = signer.filter(|signer| signer.signs() && !own::is_named(&parts));
         if !shared.bypass {
             account.trace.carry(&mut headers);
         }
-        let session = Session::new(Arc::clone(&lane.policy), subject, deadline.start_by);
-        let body = Brisk::new(body, shared.body_idle).boxed_unsync();
-        let keep = session.keeps_body() && !shared.bypass;
+        let session = Session::new(Arc::clone(&lane.policy), subject, deadline.retry_by);
+        let body = Brisk::new(body, shared.body_idle);
+        let body = if shared.bypass {
+            body.boxed_unsync()
+        } else {
+            lane.door.slow_uploads().watch(body).boxed_unsync()
+        };
+        // What is signed is kept whatever follows: its hash goes up before it.
+        let keep = signer.is_some() || session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
         let (method, extensions) = (parts.method, parts.extensions);
         Ok(Self {
@@ -71,6 +85,8 @@ impl<'a> Exchange<'a> {
             cell,
             paced: Duration::ZERO,
             was_hinted: false,
+            signer,
+            payload: None,
             replay,
             method,
             uri,
@@ -125,7 +141,8 @@ fn note_broken_signature(
     headers: &HeaderMap,
 ) {
     let same_host = headers::client_host(parts).as_ref() == headers.get(http::header::HOST);
-    if headers::is_signed(parts) && !(same_host && outbound.base_path.is_empty()) {
+    let is_same = same_host && outbound.base_path.is_empty() && !own::is_altered(parts, headers);
+    if own::is_signed(parts) && !is_same {
         lane.notices.broken_signature();
     }
 }

@@ -1,6 +1,6 @@
 //! One attempt: sends the request once, looks at what came back, and says what it proves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, Response, response};
 
@@ -11,7 +11,8 @@ use crate::proxy::admit::{Permit, Seen};
 use crate::proxy::body::RequestBody;
 use crate::proxy::headers::REDRIVE_ATTEMPT;
 use crate::proxy::peek::{BodyHead, Peeked};
-use crate::proxy::upstream::{AnswerBody, Limits, Tally, Trust};
+use crate::proxy::replay::Progress;
+use crate::proxy::upstream::{AnswerBody, Tally, Trust};
 use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Sent};
 use crate::retry::hint::{self, Hint};
 
@@ -29,7 +30,7 @@ pub(super) struct Attempted {
 struct Times {
     /// From its start.
     took: Duration,
-    /// From the first byte on: how long the upstream took, and not how long it took to get to it.
+    /// From the first byte on, or the upload's last: how long the upstream took, and not how long it took to get to it.
     elapsed: Duration,
 }
 
@@ -47,21 +48,32 @@ impl Exchange<'_> {
         let metrics = &self.lane.metrics;
         let started = clock::now();
         self.account.begin(started);
-        let (head, is_clients) = self.deadline.attempt(&self.lane.deadline, started);
-        let limits = Limits {
-            connect: self.lane.deadline.connect,
-            head,
-        };
         let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
-        let sent = self
-            .lane
-            .upstream
-            .send(self.request(), self.trust(), &tally, limits)
-            .await;
+        let connect = self.lane.deadline.connect;
+        let sign_by = self.deadline.head(&self.lane.deadline, started);
+        let send = async {
+            let mut request = self.request();
+            self.sign(&mut request, sign_by).await?;
+            let upstream = &self.lane.upstream;
+            upstream.send(request, self.trust(), &tally, connect).await
+        };
+        let sent = tokio::select! {
+            biased;
+            sent = send => sent,
+            () = self.overdue(started) => Err(Fault {
+                kind: FaultKind::HeadTimeout,
+                sent: tally.sent(),
+            }),
+        };
         let ended = clock::now();
+        let is_clients = self.deadline.is_over(ended);
         let took = ended.saturating_duration_since(started);
         metrics.attempt_duration.observe(took.as_secs_f64());
-        let elapsed = ended.saturating_duration_since(tally.began().unwrap_or(started));
+        let mut began = tally.began().unwrap_or(started);
+        if let Progress::Moved(at) = self.replay.progress() {
+            began = began.max(at);
+        }
+        let elapsed = ended.saturating_duration_since(began);
         let times = Times { took, elapsed };
         let answered = match sent {
             Ok(response) => self.look(response, elapsed).await,
@@ -73,6 +85,23 @@ impl Exchange<'_> {
                 self.answered(looked, permit, times)
             }
             Err(fault) => self.unanswered(fault, is_clients, permit, (tally, times)),
+        }
+    }
+
+    /// Waits until the head of an attempt's answer is overdue. While the client is waited for, only its own limit counts.
+    async fn overdue(&self, started: Instant) {
+        loop {
+            let now = clock::now();
+            let since = match self.replay.progress() {
+                // Whatever comes from now on moves the limit at least as far.
+                Progress::Awaited => now,
+                Progress::Moved(at) => at.max(started),
+            };
+            let due = self.deadline.head(&self.lane.deadline, since);
+            if due <= now {
+                return;
+            }
+            tokio::time::sleep_until(due.into()).await;
         }
     }
 
@@ -145,7 +174,8 @@ impl Exchange<'_> {
                 cell: &self.cell,
                 is_futile: false,
                 is_labelled: false,
-                is_clients: broke_body || client_limit,
+                // One that was not sent says nothing of the upstream, either.
+                is_clients: broke_body || client_limit || fault.kind == FaultKind::Unsigned,
                 elapsed: times.elapsed,
                 hint: None,
             },

@@ -206,16 +206,6 @@ fn an_upgrade_is_asked_for_in_both_headers_of_http_1_1_and_goes_up() {
     );
 }
 
-#[test]
-fn a_request_that_the_client_signed_is_known() {
-    assert!(is_signed(&parts(
-        "/",
-        &[("authorization", "AWS4-HMAC-SHA256 Credential=x")]
-    )));
-    assert!(is_signed(&parts("/?X-Amz-Signature=abc", &[])));
-    assert!(!is_signed(&parts("/", &[("authorization", "Bearer x")])));
-}
-
 proptest! {
     #[test]
     fn no_hop_by_hop_header_ever_passes(nominated in "[a-z-]{1,12}|via|host|x-amz", others in prop::collection::vec("[a-z-]{1,12}", 0..8)) {

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Keeping, Shared, State};
+use super::{Keeping, Progress, Shared, State};
+use crate::clock;
 use crate::proxy::body::BoxError;
 
 /// One attempt's reader.
@@ -135,8 +136,13 @@ impl Body for Reader {
         } else if state.source.is_none() && state.failure.is_none() {
             None
         } else {
-            ready!(self.pull(&mut state, cx))
+            let pulled = self.pull(&mut state, cx);
+            if pulled.is_pending() {
+                state.progress = Progress::Awaited;
+            }
+            ready!(pulled)
         };
+        state.progress = Progress::Moved(clock::now());
         match &frame {
             Some(Ok(frame)) if frame.is_trailers() => self.trailers_sent = true,
             Some(Ok(frame)) => self.yielded += frame.data_ref().map_or(0, |data| data.len() as u64),

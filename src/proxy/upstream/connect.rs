@@ -1,23 +1,22 @@
 //! Makes connections to one upstream: name, TCP, TLS; and says which of them failed.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tower::util::{BoxCloneSyncService, ServiceExt};
-use tower::{Service, service_fn};
+use tower::Service;
 
 use super::offer::{HTTP1, HTTP2, Offer};
 use super::wire::Transport;
 use super::{Params, distrust};
+use crate::dns::{Resolver, Unresolved};
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::tcp::SharedTcp;
 use crate::tls::{self, Expiry, Reloading};
@@ -50,22 +49,14 @@ pub(super) struct Connector {
     tls: Option<(Arc<Tls>, ServerName<'static>)>,
 }
 
-type Resolver = BoxCloneSyncService<Name, Addresses, Unresolved>;
-type Addresses = std::vec::IntoIter<std::net::SocketAddr>;
-
-/// The upstream's name did not resolve; kept apart from other failures since hyper-util's error does not tell.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream's name does not resolve")]
-struct Unresolved(#[source] io::Error);
-
 impl Connector {
     /// Reads what TLS needs.
-    pub(super) fn new(params: &Params, expiry: &Expiry) -> Result<Self, TlsError> {
-        let resolver = service_fn(|name: Name| async move {
-            let addresses = GaiResolver::new().oneshot(name).await.map_err(Unresolved)?;
-            Ok(addresses.collect::<Vec<_>>().into_iter())
-        });
-        let mut tcp = HttpConnector::new_with_resolver(BoxCloneSyncService::new(resolver));
+    pub(super) fn new(
+        params: &Params,
+        resolver: Resolver,
+        expiry: &Expiry,
+    ) -> Result<Self, TlsError> {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let uri = Uri::builder()
@@ -113,12 +104,14 @@ impl Connector {
             .await
             .map_err(|_| FaultKind::Refused)?;
         let stream: TokioIo<TcpStream> = tcp.call(self.uri.clone()).await.map_err(|error| {
-            tracing::debug!(error = &error as &dyn std::error::Error, "connect failed");
-            if is_unresolved(&error) {
-                FaultKind::Dns
+            let error = &error as &dyn std::error::Error;
+            let kind = why_unconnected(error);
+            if kind == FaultKind::Dns {
+                tracing::warn!(upstream = %self.uri, error, "the upstream's name does not resolve");
             } else {
-                FaultKind::Refused
+                tracing::debug!(error, "connect failed");
             }
+            kind
         })?;
         let shared = SharedTcp::new(stream.into_inner());
         let transport = match &self.tls {
@@ -147,15 +140,22 @@ impl Connector {
     }
 }
 
-fn is_unresolved(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Why no connection came about. A name may go unresolved, too, for want of a descriptor.
+fn why_unconnected(error: &(dyn std::error::Error + 'static)) -> FaultKind {
+    let mut kind = if Unresolved::is_behind(error) {
+        FaultKind::Dns
+    } else {
+        FaultKind::Refused
+    };
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<Unresolved>() {
-            return true;
+        let errno = error.downcast_ref().and_then(Errno::from_io_error);
+        if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
+            kind = FaultKind::NoDescriptor;
         }
         cause = error.source();
     }
-    false
+    kind
 }
 
 fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'static>), TlsError> {
@@ -174,4 +174,29 @@ fn secured(params: &Params, expiry: &Expiry) -> Result<(Arc<Tls>, ServerName<'st
         }
     })?;
     Ok((Arc::new(tls), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &(dyn std::error::Error + 'static), kind: FaultKind) {
+        assert_eq!(why_unconnected(error), kind, "{error:?}");
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_not_the_upstreams_fault() {
+        let system = |errno: Errno| io::Error::from(errno);
+        let unresolved = |cause: io::Error| Unresolved(Box::new(cause));
+
+        check(&system(Errno::CONNREFUSED), FaultKind::Refused);
+        check(&unresolved(io::Error::other("unknown")), FaultKind::Dns);
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            check(&system(errno), FaultKind::NoDescriptor);
+            check(&unresolved(system(errno)), FaultKind::NoDescriptor);
+        }
+    }
 }

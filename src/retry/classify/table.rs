@@ -46,6 +46,7 @@ pub(super) fn fault(fault: Fault) -> Classified {
         // A certificate may be turned down after the request went out (TLS 1.3), so even these are not taken on trust.
         (_, Sent::Perhaps) => (Class::Broken, Ran::Maybe, "broke after a byte was written"),
         (FaultKind::Refused, _) => (Class::Unsent, Ran::No, "connection refused"),
+        (FaultKind::NoDescriptor, _) => (Class::Unsent, Ran::No, "no file descriptor left"),
         (FaultKind::Dns, _) => (Class::Unsent, Ran::No, "name did not resolve"),
         (FaultKind::Tls | FaultKind::TlsAlert, _) => {
             (Class::Unsent, Ran::No, "TLS handshake failed")
@@ -55,6 +56,7 @@ pub(super) fn fault(fault: Fault) -> Classified {
             Ran::No,
             "upstream's certificate is not trusted",
         ),
+        (FaultKind::Unsigned, _) => (Class::Unsent, Ran::No, "not sent: could not be signed"),
         (FaultKind::ConnectTimeout, _) => (Class::Unsent, Ran::No, "connect limit passed"),
         (FaultKind::Closed | FaultKind::Unreadable, _) => {
             (Class::Unsent, Ran::No, "closed before a byte was written")

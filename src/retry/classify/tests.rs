@@ -145,7 +145,15 @@ fn a_fault_is_unsent_only_if_nothing_can_have_arrived() {
         assert_eq!((found.class, found.ran), (class, ran), "{kind:?} {sent:?}");
     };
 
-    for kind in [Refused, Dns, Tls, ConnectTimeout, Closed, Unreadable] {
+    for kind in [
+        Refused,
+        NoDescriptor,
+        Dns,
+        Tls,
+        ConnectTimeout,
+        Closed,
+        Unreadable,
+    ] {
         check_fault(kind, Sent::Nothing, Class::Unsent, Ran::No);
         check_fault(kind, Sent::Perhaps, Class::Broken, Ran::Maybe);
     }

@@ -73,6 +73,8 @@ pub enum Scope {
 pub enum FaultKind {
     /// The connection was refused, or the network has no way there.
     Refused,
+    /// The process has no file descriptor left for a connection; the upstream has no part in it.
+    NoDescriptor,
     /// The upstream's name did not resolve.
     Dns,
     /// The TLS handshake failed.
@@ -93,6 +95,8 @@ pub enum FaultKind {
     Unreadable,
     /// No head within the attempt's limit.
     HeadTimeout,
+    /// It was to be signed, and could not be.
+    Unsigned,
 }
 
 /// Whether any of the request can have reached the upstream.
@@ -248,6 +252,7 @@ impl FaultKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "connection_refused",
+            Self::NoDescriptor => "proxy_internal_error",
             Self::Dns => "dns_error",
             Self::Tls => "tls_protocol_error",
             Self::TlsAlert => "tls_alert_received",
@@ -257,6 +262,7 @@ impl FaultKind {
             Self::StreamRefused => "destination_unavailable",
             Self::Unreadable => "http_protocol_error",
             Self::HeadTimeout => "http_response_timeout",
+            Self::Unsigned => "proxy_configuration_error",
         }
     }
 
@@ -264,6 +270,7 @@ impl FaultKind {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Refused => "it refuses connections",
+            Self::NoDescriptor => "redrive has no file descriptor left to reach it with",
             Self::Dns => "its name does not resolve",
             Self::Tls => "the TLS handshake failed",
             Self::TlsAlert => "it turned down the TLS handshake, or our certificate",
@@ -281,6 +288,7 @@ impl FaultKind {
             Self::Http1Required => "it wants to be spoken to in HTTP/1.1",
             Self::Unreadable => "what it sent is not HTTP",
             Self::HeadTimeout => "it did not answer within the limit",
+            Self::Unsigned => "it was not asked, since the request could not be signed",
         }
     }
 }

@@ -19,9 +19,10 @@ use opentelemetry_http::{HttpClient, HttpError};
 use tokio::runtime::Handle;
 
 use super::losses::Losses;
+use crate::dns::Resolver;
 use crate::tls;
 
-type Inner = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Inner = legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
 
 /// The exporter's client.
 pub(super) struct Client {
@@ -36,17 +37,23 @@ impl Client {
     ///
     /// # Errors
     /// When the system cannot verify the certificate of a collector that is asked over TLS.
-    pub(super) fn new(uses_tls: bool, losses: Arc<Losses>) -> Result<Self, rustls::Error> {
+    pub(super) fn new(
+        uses_tls: bool,
+        resolver: Resolver,
+        losses: Arc<Losses>,
+    ) -> Result<Self, rustls::Error> {
         let tls = if uses_tls {
             tls::with_system_roots()?
         } else {
             tls::with_no_roots()?
         };
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(tcp);
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)

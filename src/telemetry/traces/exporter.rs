@@ -17,6 +17,7 @@ use opentelemetry_sdk::trace::{
 use super::client::Client;
 use super::losses::Losses;
 use crate::clock;
+use crate::dns::Resolver;
 
 /// The process's exporter, if it has one.
 pub struct Traces(Option<Running>);
@@ -40,13 +41,13 @@ struct Exporter {
     losses: Arc<Losses>,
 }
 
-/// Starts to export, if the environment names an endpoint. A fault there costs the traces, and is told; it is no reason not to
+/// Starts to export, if the environment names an endpoint, whose name is for `resolver`. A fault there costs the traces, and is told; it is no reason not to
 /// start.
-pub fn start() -> Traces {
+pub fn start(resolver: &Resolver) -> Traces {
     let Some(variable) = super::endpoint() else {
         return Traces(None);
     };
-    match build(uses_tls(variable)) {
+    match build(uses_tls(variable), resolver.clone()) {
         Ok(running) => {
             global::set_text_map_propagator(TraceContextPropagator::new());
             global::set_tracer_provider(running.provider.clone());
@@ -62,9 +63,9 @@ pub fn start() -> Traces {
     }
 }
 
-fn build(uses_tls: bool) -> Result<Running, Box<dyn Error>> {
+fn build(uses_tls: bool, resolver: Resolver) -> Result<Running, Box<dyn Error>> {
     let losses = Arc::new(Losses::default());
-    let client = Client::new(uses_tls, Arc::clone(&losses))?;
+    let client = Client::new(uses_tls, resolver, Arc::clone(&losses))?;
     let exporter = SpanExporter::builder().with_http().with_http_client(client);
     let exporter = Exporter {
         inner: exporter.build()?,

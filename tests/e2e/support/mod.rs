@@ -5,6 +5,8 @@ mod client;
 mod collector;
 pub(crate) mod frames;
 mod message;
+#[cfg(feature = "dns")]
+mod name_server;
 mod process;
 mod raw;
 mod sidecar;
@@ -15,6 +17,8 @@ pub(crate) use client::{Answer, Client};
 #[cfg(feature = "otlp")]
 pub(crate) use collector::{Collector, Span};
 pub(crate) use message::Message;
+#[cfg(feature = "dns")]
+pub(crate) use name_server::NameServer;
 pub(crate) use process::Process;
 pub(crate) use raw::{Origin, Peer, Reserved, in_time};
 pub(crate) use sidecar::Sidecar;

@@ -85,7 +85,7 @@ impl Process {
     }
 
     /// Reads the log on to the next event of this kind; `what` names it when it does not come.
-    pub(crate) async fn event(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn event(&mut self, what: &str, is_it: impl FnMut(&Value) -> bool) -> Value {
         event(&mut self.log, what, is_it).await
     }
 
@@ -119,7 +119,7 @@ impl Process {
 async fn event(
     log: &mut Lines<BufReader<ChildStdout>>,
     what: &str,
-    is_it: impl Fn(&Value) -> bool,
+    mut is_it: impl FnMut(&Value) -> bool,
 ) -> Value {
     in_time(&format!("{what} in the log"), async {
         loop {

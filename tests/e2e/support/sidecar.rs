@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use redrive::app::{App, ReloadError, Reloader};
 use redrive::config::{self, Config, Flags, Loaded, Sources};
+use redrive::dns::Resolver;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -39,6 +40,11 @@ impl Sidecar {
 
     /// redrive with this file and these environment variables.
     pub(crate) async fn configured(toml: &str, env: &[(&str, &str)]) -> Self {
+        Self::resolving(toml, env, Resolver::of_system()).await
+    }
+
+    /// The same, where upstreams' names are for this resolver.
+    pub(crate) async fn resolving(toml: &str, env: &[(&str, &str)], resolver: Resolver) -> Self {
         let mut variables: BTreeMap<String, String> = BTreeMap::from([
             (FILE.into(), toml.into()),
             ("REDRIVE_LISTEN".into(), "127.0.0.1:0".into()),
@@ -56,7 +62,7 @@ impl Sidecar {
         );
         let loaded = load(&variables).unwrap_or_else(|error| panic!("{error}"));
         let config = loaded.config;
-        let app = App::build(&config).await.unwrap();
+        let app = App::build(&config, resolver).await.unwrap();
         let (addr, admin) = (app.client_addr().unwrap(), app.admin_addr().unwrap());
         let reloader = app.reloader();
         let (shutdown, stopped) = oneshot::channel();
@@ -77,9 +83,9 @@ impl Sidecar {
         sidecar
     }
 
-    /// Reads the files of TLS again.
+    /// Reads the files of TLS again, and of the API key.
     pub(crate) async fn reload_tls(&self) {
-        self.reloader.reload_tls().await;
+        self.reloader.reload_files().await;
     }
 
     /// Reads another file in place of the first, as a hangup does; what was set on top stays.

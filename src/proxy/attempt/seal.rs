@@ -1,0 +1,65 @@
+//! What is signed: the body first, which is read to its end before anything is sent, then every attempt on its own.
+
+use std::time::{Duration, Instant};
+
+use http::Request;
+
+use super::Exchange;
+use crate::clock;
+use crate::proxy::body::RequestBody;
+use crate::proxy::error::Error;
+use crate::proxy::replay::Unkept;
+use crate::retry::Reason;
+use crate::retry::classify::{Fault, FaultKind, Sent};
+
+impl Exchange<'_> {
+    /// Reads the body of a request that is to be signed, until the deadline at most.
+    ///
+    /// # Errors
+    /// When it cannot be kept whole, so that nobody can say its hash before it is sent; when it is broken, or late.
+    pub(super) async fn seal(&mut self) -> Result<(), Error> {
+        let Some(signer) = self.signer else {
+            return Ok(());
+        };
+        let by = self.deadline.start_by;
+        let whole = tokio::time::timeout_at(by.into(), self.replay.whole()).await;
+        let body = match whole {
+            Ok(Ok(body)) => body,
+            Ok(Err(Unkept::Broken(cause))) => return Err(Error::ClientBody(cause)),
+            Ok(Err(Unkept::No(reason))) => {
+                self.account.stop(reason);
+                return Err(match reason {
+                    Reason::Memory => Error::Shed {
+                        retry_after: MEMORY_BACK_AFTER,
+                    },
+                    _ => Error::TooLargeToSign,
+                });
+            }
+            Err(_) => {
+                let waited = clock::now().saturating_duration_since(self.deadline.arrival);
+                return Err(Error::Deadline { waited });
+            }
+        };
+        self.payload = signer.payload(&body);
+        Ok(())
+    }
+
+    /// Signs the request that is about to be sent, if it is to be signed.
+    pub(super) async fn sign(
+        &self,
+        request: &mut Request<RequestBody>,
+        by: Instant,
+    ) -> Result<(), Fault> {
+        let (Some(signer), Some(payload)) = (self.signer, &self.payload) else {
+            return Ok(());
+        };
+        let signed = signer.sign(request, payload, by).await;
+        signed.map_err(|_| Fault {
+            kind: FaultKind::Unsigned,
+            sent: Sent::Nothing,
+        })
+    }
+}
+
+/// When coming back may help where the memory for bodies is used up: they go with their requests, which are many.
+const MEMORY_BACK_AFTER: Duration = Duration::from_secs(1);
