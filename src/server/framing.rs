@@ -7,7 +7,7 @@
 //! What is found at fault is not answered here, since the answers to earlier requests go first. Its last byte is replaced
 //! by one that hyper cannot read, and hyper refuses it in its turn. A body at fault that came together with the end of its
 //! head spoils the head, so that nothing of it is forwarded; one that comes later breaks the body. Behind a spoiled head
-//! goes [`AFTER_SPOILED`], for hyper reads a head that came in pieces only when it looks complete.
+//! goes an empty line, for hyper reads a head that came in pieces only when it looks complete.
 //!
 //! What comes behind a request that asks to leave HTTP is a request only if the answer is not a 101. So it stays where it is
 //! until the answer is known, and then is looked at, or is nobody's business here.
@@ -114,10 +114,6 @@ impl Framing {
     pub fn look(&mut self, bytes: &mut [u8]) -> Looked {
         let all = bytes.len();
         let go = |now| Looked { now, behind: &[] };
-        let spoiled = Looked {
-            now: all,
-            behind: AFTER_SPOILED,
-        };
         let mut at = 0;
         // The last byte of the head whose body follows, as long as hyper has not got it.
         let mut head_end = None;
@@ -136,9 +132,7 @@ impl Framing {
                         Judged::AsksToLeave(stage) => self.begins(stage, true),
                         Judged::Refused(why) => {
                             tracing::debug!(why, "a request is refused");
-                            bytes[at - 1] = UNREADABLE;
-                            self.forget();
-                            return spoiled;
+                            return self.spoil_head(bytes, at - 1);
                         }
                     }
                 }
@@ -159,18 +153,27 @@ impl Framing {
                         }
                     }
                     Err(fault) => {
+                        if let Some(end) = head_end {
+                            return self.spoil_head(bytes, end);
+                        }
                         self.forget();
-                        let Some(end) = head_end else {
-                            bytes[at + fault.at] = fault.unreadable;
-                            return go(all);
-                        };
-                        bytes[end] = UNREADABLE;
-                        return spoiled;
+                        bytes[at + fault.at] = fault.unreadable;
+                        return go(all);
                     }
                 },
             }
         }
         go(all)
+    }
+
+    /// Makes hyper refuse the head that ends here.
+    fn spoil_head(&mut self, bytes: &mut [u8], end: usize) -> Looked {
+        self.forget();
+        bytes[end] = UNREADABLE;
+        Looked {
+            now: bytes.len(),
+            behind: AFTER_SPOILED,
+        }
     }
 
     /// How many of these bytes belong to the head, once it is complete, and what follows.
