@@ -106,12 +106,29 @@ impl Victim {
 
     /// The memory that the process has of its own, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"));
+        self.status("RssAnon:")
+    }
+
+    /// Lets the peak begin anew, and returns what it is now, in bytes.
+    pub(crate) fn forget_peak(&self) -> usize {
+        std::fs::write(self.proc("clear_refs"), "5").unwrap();
+        self.peak()
+    }
+
+    /// The most memory that the process has had at once since then, the pages of its program included, in bytes.
+    pub(crate) fn peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> usize {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
         kilobytes.parse::<usize>().unwrap() << 10
+    }
+
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.child.id())
     }
 
     /// Waits until a gauge is this high.
