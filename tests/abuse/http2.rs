@@ -1,17 +1,20 @@
 //! Clients that abuse what HTTP/2 lets them say in a few bytes. Each is stopped by a limit that has a name; memory stays, a clean
 //! client is served, and the upstream sees next to nothing of it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::collections::BTreeSet;
+use std::io::{BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::GOOD;
 use crate::victim::{MEBIBYTE, Origin, Victim};
 use crate::wire::{
     ACK, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, field, request,
 };
+use crate::{GOOD, Over};
 
 const PRIORITY: u8 = 2;
 const CONTINUATION: u8 = 9;
@@ -86,7 +89,7 @@ fn attacker(victim: &Victim, settings: &[u8]) -> TcpStream {
 }
 
 /// The next frame, unless the connection ends before or nothing comes.
-fn next(client: &mut TcpStream) -> Option<Frame> {
+fn next(client: &mut impl Read) -> Option<Frame> {
     let mut bytes = vec![0; 9];
     client.read_exact(&mut bytes).ok()?;
     let length = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
@@ -94,6 +97,24 @@ fn next(client: &mut TcpStream) -> Option<Frame> {
     bytes.resize(head + usize::try_from(length).unwrap(), 0);
     client.read_exact(&mut bytes[head..]).ok()?;
     Frame::parse(&bytes).map(|(frame, _)| frame)
+}
+
+/// A client that has so many requests for this path on its way, on one connection.
+pub(crate) fn asking(victim: &Victim, count: usize, path: &str) -> TcpStream {
+    let mut client = attacker(victim, &[]);
+    let asked: Vec<Vec<u8>> = (0..count).map(|index| get(stream(index), path)).collect();
+    client.write_all(&asked.concat()).unwrap();
+    client
+}
+
+/// The status and the body of the first answer that comes.
+pub(crate) fn first_answer(client: &mut TcpStream) -> (u16, String) {
+    client.set_read_timeout(Some(FLOOD_PATIENCE)).unwrap();
+    let mut frames = std::iter::from_fn(|| next(client));
+    let head = frames.find(|it| it.kind == HEADERS).expect("an answer");
+    let mut parts = frames.filter(|it| it.kind == DATA && it.stream == head.stream);
+    let part = parts.next().expect("its body");
+    (head.status(), String::from_utf8(part.payload).unwrap())
 }
 
 /// Whether the server has read everything that was sent before.
@@ -105,8 +126,8 @@ fn is_read(client: &mut TcpStream, opaque: u8) -> bool {
 
 /// Sends one part after the other while a thread of its own reads what comes back, and tells how it ended.
 fn flood(client: &TcpStream, parts: impl Iterator<Item = Vec<u8>>) -> End {
-    let mut reading = client.try_clone().unwrap();
-    reading.set_read_timeout(Some(FLOOD_PATIENCE)).unwrap();
+    client.set_read_timeout(Some(FLOOD_PATIENCE)).unwrap();
+    let mut reading = BufReader::new(client.try_clone().unwrap());
     let reader = thread::spawn(move || {
         let mut frames = std::iter::from_fn(|| next(&mut reading));
         let last = frames.find(|it| it.kind == GOAWAY || it.payload == [b'!'; 8]);
@@ -414,6 +435,103 @@ fn window_updates_of_an_answer_are_as_many_as_its_parts_and_no_flood() {
     println!("{updates} WINDOW_UPDATEs");
     assert!(updates > 30_000, "{updates} WINDOW_UPDATEs");
     assert!(is_read(&mut client, b'1'), "the connection stays");
+}
+
+#[test]
+fn heads_that_never_end_are_let_go_and_keep_nobody_out() {
+    const CONNECTIONS: usize = 100;
+    let env = ["HEADER_TIMEOUT", "IDLE", "BODY_IDLE"];
+    let env = env.map(|key| format!("REDRIVE_CLIENT__{key}"));
+    let env: Vec<(&str, &str)> = env.iter().map(|key| (key.as_str(), "1s")).collect();
+    let scene = Scene::new(Origin::answering(GOOD), &env);
+    let whole = get(3, "/");
+    let half = &whole[..whole.len() - 1];
+
+    let slow = (0..CONNECTIONS).flat_map(|_| {
+        let mut first = attacker(&scene.victim, &[]);
+        let mut second = attacker(&scene.victim, &[]);
+        second.write_all(&get(1, "/")).unwrap();
+        let mut frames = std::iter::from_fn(|| next(&mut second));
+        assert!(frames.any(|it| it.kind == DATA), "an answer");
+        // The server may be done with them before the last has come.
+        let _sent = first.write_all(half);
+        let _sent = second.write_all(half);
+        [first, second]
+    });
+    let slow: Vec<TcpStream> = slow.collect();
+
+    scene.is_unharmed("heads that never end");
+    scene.victim.sinks_to("redrive_client_connections", 1);
+    assert_eq!(scene.origin.heads(), CONNECTIONS + 2, "no half went up");
+    drop(slow);
+}
+
+/// Uploads on one connection that go on as long as nobody answers them.
+struct Tricklers {
+    client: TcpStream,
+    streams: Mutex<BTreeSet<u32>>,
+}
+
+impl Tricklers {
+    fn of(victim: &Victim, count: usize) -> Self {
+        let mut client = attacker(victim, &[]);
+        client.set_read_timeout(None).unwrap();
+        let streams = Mutex::new((0..count).map(stream).collect());
+        let head = [request("PUT", "/"), field(b"content-length", b"1000000")].concat();
+        let heads = (0..count).map(|index| frame(HEADERS, END_HEADERS, stream(index), &head));
+        let heads: Vec<Vec<u8>> = heads.collect();
+        client.write_all(&heads.concat()).unwrap();
+        Self { client, streams }
+    }
+
+    /// A byte more of each upload.
+    fn go_on(&self) {
+        let streams = self.streams.lock().unwrap();
+        let parts = streams.iter().map(|stream| frame(DATA, 0, *stream, b"x"));
+        let _sent = (&self.client).write_all(&parts.collect::<Vec<_>>().concat());
+    }
+
+    /// Takes note of every answer, until the connection ends.
+    fn listen(&self) {
+        let mut client = self.client.try_clone().unwrap();
+        for frame in std::iter::from_fn(|| next(&mut client)) {
+            if frame.kind == HEADERS || frame.kind == RST_STREAM {
+                self.streams.lock().unwrap().remove(&frame.stream);
+            }
+        }
+    }
+}
+
+#[test]
+fn bodies_that_trickle_keep_nobody_out_however_many_there_are() {
+    let scene = Scene::clean();
+    let tricklers: Vec<Tricklers> = (0..6).map(|_| Tricklers::of(&scene.victim, 100)).collect();
+    let is_over = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        for trickler in &tricklers {
+            scope.spawn(|| trickler.listen());
+        }
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                tricklers.iter().for_each(Tricklers::go_on);
+                thread::sleep(Duration::from_millis(200));
+            }
+            for trickler in &tricklers {
+                trickler.client.shutdown(Shutdown::Both).unwrap();
+            }
+        });
+        // A guard, so that a failure ends the threads above, too.
+        let _over = Over(&is_over);
+        let in_flight = "redrive_in_flight_requests";
+        scene.victim.reaches(in_flight, 512);
+        // As many as may be slow stay, and no more.
+        scene.victim.sinks_to(in_flight, 256);
+        scene.is_unharmed("bodies that trickle");
+        assert!(scene.victim.gauge(in_flight) > 200);
+    });
+
+    scene.victim.sinks_to("redrive_in_flight_requests", 0);
 }
 
 #[test]

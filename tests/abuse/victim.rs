@@ -89,11 +89,6 @@ impl Victim {
         TcpStream::connect_timeout(&self.addr, Duration::from_millis(900)).unwrap()
     }
 
-    /// A connection of the operator's.
-    pub(crate) fn connect_to_admin(&self) -> TcpStream {
-        TcpStream::connect_timeout(&self.admin, Duration::from_millis(900)).unwrap()
-    }
-
     /// The status of a clean request on a connection of its own.
     pub(crate) fn get(&self) -> u16 {
         status(&exchange(self.addr, "/"))
@@ -133,12 +128,18 @@ impl Victim {
 
     /// Waits until a gauge is this high.
     pub(crate) fn reaches(&self, gauge: &str, least: usize) {
-        self.until(gauge, |value| value >= least);
+        until(gauge, || self.gauge(gauge), |value| value >= least);
     }
 
     /// Waits until a gauge is this low.
     pub(crate) fn sinks_to(&self, gauge: &str, most: usize) {
-        self.until(gauge, |value| value <= most);
+        until(gauge, || self.gauge(gauge), |value| value <= most);
+    }
+
+    /// Waits until the process has so many file descriptors.
+    pub(crate) fn takes_descriptors(&self, least: usize) {
+        let open = || std::fs::read_dir(self.proc("fd")).unwrap().count();
+        until("descriptors", open, |open| open >= least);
     }
 
     /// What a gauge without labels shows.
@@ -148,18 +149,18 @@ impl Victim {
         let value = lines.find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
         value.unwrap().parse().unwrap()
     }
+}
 
-    fn until(&self, gauge: &str, is_enough: impl Fn(usize) -> bool) {
-        let mut value = 0;
-        for _ in 0..1000 {
-            value = self.gauge(gauge);
-            if is_enough(value) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
+fn until(what: &str, count: impl Fn() -> usize, is_enough: impl Fn(usize) -> bool) {
+    let mut value = 0;
+    for _ in 0..1000 {
+        value = count();
+        if is_enough(value) {
+            return;
         }
-        panic!("{gauge} is {value}");
+        thread::sleep(Duration::from_millis(20));
     }
+    panic!("{what}: {value}");
 }
 
 impl Drop for Victim {
