@@ -27,7 +27,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prometheus::IntGauge;
 
-use self::answer::Ambiguous;
+use self::answer::Unfit;
 use self::connect::{Connector, Tls};
 use self::lease::{Lease, Unanswered};
 use self::pool::Pool;
@@ -151,7 +151,7 @@ impl Upstream {
             let Unanswered { error, untouched } = match lease.send(request).await {
                 Ok(response) => {
                     let received = received(response, lease, &method, asks_upgrade);
-                    return received.map_err(|Ambiguous| Fault {
+                    return received.map_err(|Unfit| Fault {
                         kind: FaultKind::Unreadable,
                         sent: tally.sent(),
                     });
@@ -183,7 +183,7 @@ fn received(
     lease: Lease,
     method: &Method,
     asks_upgrade: bool,
-) -> Result<Response<AnswerBody>, Ambiguous> {
+) -> Result<Response<AnswerBody>, Unfit> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match lease {
             Lease::Whole(whole) if asks_upgrade => {
@@ -191,7 +191,7 @@ fn received(
                 Ok(response.map(|incoming| AnswerBody::of_switched(incoming, end)))
             }
             // Its end of the connection speaks something else now, which nobody asked for.
-            _ => Err(Ambiguous),
+            _ => Err(Unfit),
         };
     }
     let keep = answer::settle(method, &mut response)?;

@@ -7,11 +7,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 use tower::Service;
 
 use super::activity::Activity;
@@ -32,6 +34,10 @@ pub(super) struct Watched<IO> {
     refused: Arc<dyn Fn() + Send + Sync>,
     framing: Framing,
     calm: Calm,
+    /// Ends the moment that a client has which says too much.
+    leaving: Option<Pin<Box<Sleep>>>,
+    /// Whether it has been told why.
+    is_told: bool,
     /// Whether hyper has written anything.
     is_written: bool,
     /// What hyper reads before anything else that comes.
@@ -69,6 +75,8 @@ impl<IO> Watched<IO> {
             refused,
             framing: Framing::new(head_bytes_max),
             calm: Calm::new(clock::now()),
+            leaving: None,
+            is_told: false,
             is_written: false,
             unread: &[],
             held: Bytes::new(),
@@ -116,15 +124,31 @@ impl<IO: AsyncRead + Unpin> Watched<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> Watched<IO> {
-    /// Tells a client of HTTP/2 that it says too much, as far as it takes that at once; what is returned ends the connection.
-    fn show_out(&mut self, cx: &mut Context<'_>) -> io::Error {
+    /// Ends the connection of a client of HTTP/2 that says too much: in a moment, in which it may hear why, and nothing more is read.
+    /// To close over bytes that nobody has read would reset the connection, and lose what is on its way.
+    fn show_out(&mut self, cx: &mut Context<'_>) {
+        tracing::debug!("a client says too much that asks for nothing");
+        self.leaving = Some(Box::pin(tokio::time::sleep(CALM_MAX)));
+        self.say_farewell(cx);
+    }
+
+    /// Tells a client that has to leave why, once, as soon as no other frame is on its way.
+    fn say_farewell(&mut self, cx: &mut Context<'_>) {
+        if self.leaving.is_none() || self.is_told {
+            return;
+        }
         if let Some(farewell) = self.calm.farewell() {
+            self.is_told = true;
             let told = Pin::new(&mut self.io).poll_write(cx, &farewell);
             let flushed = Pin::new(&mut self.io).poll_flush(cx);
-            let ended = Pin::new(&mut self.io).poll_shutdown(cx);
-            tracing::debug!(?told, ?flushed, ?ended, "a client is told to be calm");
+            tracing::debug!(?told, ?flushed, "a client is told to be calm");
         }
-        io::Error::other("the client says too much that asks for nothing")
+    }
+
+    /// Notes what hyper has written, and what the client took of it.
+    fn wrote(&mut self, cx: &mut Context<'_>, taken: &[u8]) {
+        self.calm.went(taken);
+        self.say_farewell(cx);
     }
 
     /// Writes what stands in the place of hyper's refusal to its last byte.
@@ -198,6 +222,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
             self.unread = later;
             return Poll::Ready(Ok(()));
         }
+        if let Some(leaving) = &mut self.leaving {
+            ready!(leaving.as_mut().poll(cx));
+            let error = io::Error::other("the client says too much that asks for nothing");
+            return Poll::Ready(Err(error));
+        }
         if let Some(requests) = self.framing.waits_for_answers() {
             ready!(self.activity.poll_answered(requests, cx));
             self.framing.goes_on();
@@ -209,7 +238,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
             return Poll::Ready(Ok(()));
         }
         if held == 0 && self.calm.came(&buf.filled()[before..], clock::now()) {
-            return Poll::Ready(Err(self.show_out(cx)));
+            buf.set_filled(before);
+            self.show_out(cx);
+            return self.poll_read(cx, buf);
         }
         let mut now = came;
         if self.activity.bytes_came() {
@@ -241,7 +272,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         let offered = Pin::new(&mut self.io).poll_write(cx, buf);
         self.activity.offered(offered.is_ready());
         if let Poll::Ready(Ok(written)) = &offered {
-            self.calm.went(&buf[..*written]);
+            self.wrote(cx, &buf[..*written]);
         }
         offered
     }
@@ -265,6 +296,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
                 self.calm.went(&buf[..length]);
                 left -= length;
             }
+            self.wrote(cx, &[]);
         }
         offered
     }
@@ -283,6 +315,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
+
+/// How long a client that says too much may take to hear it.
+const CALM_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -89,11 +89,6 @@ impl Victim {
         TcpStream::connect_timeout(&self.addr, Duration::from_millis(900)).unwrap()
     }
 
-    /// A connection of the operator's.
-    pub(crate) fn connect_to_admin(&self) -> TcpStream {
-        TcpStream::connect_timeout(&self.admin, Duration::from_millis(900)).unwrap()
-    }
-
     /// The status of a clean request on a connection of its own.
     pub(crate) fn get(&self) -> u16 {
         status(&exchange(self.addr, "/"))
@@ -106,22 +101,45 @@ impl Victim {
 
     /// The memory that the process has of its own, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"));
+        self.status("RssAnon:")
+    }
+
+    /// Lets the peak begin anew, and returns what it is now, in bytes.
+    pub(crate) fn forget_peak(&self) -> usize {
+        std::fs::write(self.proc("clear_refs"), "5").unwrap();
+        self.peak()
+    }
+
+    /// The most memory that the process has had at once since then, the pages of its program included, in bytes.
+    pub(crate) fn peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> usize {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
         kilobytes.parse::<usize>().unwrap() << 10
     }
 
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.child.id())
+    }
+
     /// Waits until a gauge is this high.
     pub(crate) fn reaches(&self, gauge: &str, least: usize) {
-        self.until(gauge, |value| value >= least);
+        until(gauge, || self.gauge(gauge), |value| value >= least);
     }
 
     /// Waits until a gauge is this low.
     pub(crate) fn sinks_to(&self, gauge: &str, most: usize) {
-        self.until(gauge, |value| value <= most);
+        until(gauge, || self.gauge(gauge), |value| value <= most);
+    }
+
+    /// Waits until the process has so many file descriptors.
+    pub(crate) fn takes_descriptors(&self, least: usize) {
+        let open = || std::fs::read_dir(self.proc("fd")).unwrap().count();
+        until("descriptors", open, |open| open >= least);
     }
 
     /// What a gauge without labels shows.
@@ -131,18 +149,18 @@ impl Victim {
         let value = lines.find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
         value.unwrap().parse().unwrap()
     }
+}
 
-    fn until(&self, gauge: &str, is_enough: impl Fn(usize) -> bool) {
-        let mut value = 0;
-        for _ in 0..1000 {
-            value = self.gauge(gauge);
-            if is_enough(value) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
+fn until(what: &str, count: impl Fn() -> usize, is_enough: impl Fn(usize) -> bool) {
+    let mut value = 0;
+    for _ in 0..1000 {
+        value = count();
+        if is_enough(value) {
+            return;
         }
-        panic!("{gauge} is {value}");
+        thread::sleep(Duration::from_millis(20));
     }
+    panic!("{what}: {value}");
 }
 
 impl Drop for Victim {

@@ -572,3 +572,20 @@ async fn a_connection_that_is_too_old_or_unused_is_followed_by_another() {
         sidecar.settles(OPEN, &[], 0.0).await;
     }
 }
+
+#[tokio::test]
+async fn an_answers_head_may_be_as_long_as_over_http_1() {
+    for (length, status) in [(60 << 10, 200), (66 << 10, 502)] {
+        let origin = Origin::new(100, move |mut call| async move {
+            call.answer(200, &[("x-long", &"x".repeat(length))], Vec::new());
+        })
+        .await;
+        let sidecar = origin.door.sidecar("").await;
+
+        let answer = Client::post(sidecar.addr, "/", b"once").await;
+
+        assert_eq!(answer.status, status, "{length} bytes");
+        let passed = answer.header("x-long").map(str::len);
+        assert_eq!(passed, (status == 200).then_some(length));
+    }
+}

@@ -1,6 +1,6 @@
 //! What the upstream sees of a request's head, and what the client sees of an answer's.
 
-use crate::answers::{ok, throttled};
+use crate::answers::{answer, ok, throttled};
 use crate::support::{Client, Message, Reply, Sidecar, Upstream};
 
 /// What the upstream sees of this request, on a first and a second attempt.
@@ -319,4 +319,21 @@ async fn header_names_are_in_title_case_where_that_is_wanted() {
     );
     let seen = &upstream.seen()[0];
     assert!(seen.head.contains("\r\nX-Weird: 1\r\n"), "{}", seen.head);
+}
+
+#[tokio::test]
+async fn an_answers_head_may_be_long_and_not_endless() {
+    for (length, status) in [(60 << 10, 200), (66 << 10, 502)] {
+        let long = "x".repeat(length);
+        let head = [("X-Long", long.as_str())];
+        let upstream = Upstream::answering([Reply::Bytes(answer("200 OK", &head, "done"))]).await;
+        let sidecar = Sidecar::before(upstream.addr, "").await;
+
+        let answer = Client::post(sidecar.addr, "/", b"once").await;
+
+        assert_eq!(answer.status, status, "{length} bytes");
+        let passed = answer.header("x-long").map(str::len);
+        assert_eq!(passed, (status == 200).then_some(length));
+        assert_eq!(upstream.count(), 1, "it ran");
+    }
 }

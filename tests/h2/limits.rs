@@ -76,6 +76,32 @@ async fn a_client_that_cancels_whatever_it_asks_is_shown_out() {
 
     assert_eq!(client.fault().await, Fault::Closed);
     assert_eq!(sidecar.total("redrive_requests_total", &GONE).await, 101.0);
+}
+
+#[tokio::test]
+async fn requests_that_are_cancelled_in_their_backoff_cost_no_retry() {
+    const STREAMS: usize = 50;
+    let throttled = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 20\r\n\
+        x-amzn-errortype: TooManyRequestsException\r\ncontent-length: 31\r\n\r\n\
+        {\"message\":\"Too Many Requests\"}";
+    let upstream = Upstream::answering([Reply::Bytes(throttled.to_vec())]).await;
+    // Nothing comes back into the budget, so that nothing that was taken out of it can go unseen.
+    let toml = "pace.mode = \"off\"\nbudget = { ratio = 0.0, min_per_second = 0 }\n";
+    let sidecar = Sidecar::before(upstream.addr, toml).await;
+    let mut client = Client::connect(sidecar.addr, &[]).await;
+    let streams = (0..STREAMS).map(|index| u32::try_from(2 * index + 1).unwrap());
+
+    for stream in streams.clone() {
+        client.get(stream, "/throttled").await;
+    }
+    sidecar.reaches("redrive_waiting_requests", &[], 50.0).await;
+    client
+        .send(&streams.map(cancel).collect::<Vec<_>>().concat())
+        .await;
+
+    sidecar.settles("redrive_waiting_requests", &[], 0.0).await;
+    sidecar.settles("redrive_requests_total", &GONE, 50.0).await;
+    assert_eq!(upstream.count(), STREAMS, "each went up once");
     let tokens = sidecar.total("redrive_retry_budget_tokens", &[]).await;
     assert_eq!(tokens, 500.0, "the budget is untouched");
 }

@@ -7,6 +7,8 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 
+use super::http2::HEADER_BYTES_MAX;
+
 /// Whether a connection carries another request after this answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -14,13 +16,16 @@ pub(super) enum Keep {
     No,
 }
 
-/// The body's length, or its end, can be read in more than one way.
+/// The body's length, or its end, can be read in more than one way; or the head is longer than [`HEADER_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ambiguous;
+pub(super) struct Unfit;
 
 /// Gives the answer one framing.
-pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Keep, Ambiguous> {
+pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Keep, Unfit> {
     let version = answer.version();
+    if header_bytes(answer.headers()) > HEADER_BYTES_MAX as usize {
+        return Err(Unfit);
+    }
     if version == Version::HTTP_2 {
         one_length(answer.headers_mut())?;
         return Ok(Keep::Yes); // frames, and nothing else to frame by
@@ -37,7 +42,7 @@ pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Kee
         (None, _) => false,
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
         // The coding would be lost on the client, as it is named for this hop only.
-        _ if has_body => return Err(Ambiguous),
+        _ if has_body => return Err(Unfit),
         _ => true,
     };
     // RFC 9112 section 6.3: chunks win over a length, which must not go on.
@@ -52,8 +57,16 @@ pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Kee
     })
 }
 
+/// How long the fields are, as HTTP/2 counts it (RFC 9113, section 6.5.2). h2 looks at that itself; hyper's limit for HTTP/1 is that
+/// of a buffer, which may hold more or less of a head.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    let fields = headers.iter();
+    let lengths = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
+    lengths.sum()
+}
+
 /// One length, also where it is said more than once.
-fn one_length(headers: &mut HeaderMap) -> Result<(), Ambiguous> {
+fn one_length(headers: &mut HeaderMap) -> Result<(), Unfit> {
     let mut lengths = Vec::new();
     for value in headers.get_all(CONTENT_LENGTH) {
         lengths.extend(value.as_bytes().split(|byte| *byte == b','));
@@ -64,19 +77,22 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), Ambiguous> {
     };
     let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
     if !is_number || lengths.any(|length| length != first) {
-        return Err(Ambiguous);
+        return Err(Unfit);
     }
-    let first = HeaderValue::from_bytes(first).map_err(|_| Ambiguous)?;
+    let first = HeaderValue::from_bytes(first).map_err(|_| Unfit)?;
     headers.insert(CONTENT_LENGTH, first);
     Ok(())
 }
+
+/// What each field counts beside its name and value.
+const FIELD_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(headers: &[(&str, &str)], expected: Result<Keep, Ambiguous>, length: Option<&str>) {
+    fn check(headers: &[(&str, &str)], expected: Result<Keep, Unfit>, length: Option<&str>) {
         let builder = headers
             .iter()
             .fold(Response::builder(), |builder, (name, value)| {
@@ -131,7 +147,7 @@ mod tests {
             [("transfer-encoding", "gzip, chunked"), ("x", "y")],
             [("transfer-encoding", "identity"), ("content-length", "4")],
         ] {
-            check(&headers, Err(Ambiguous), None);
+            check(&headers, Err(Unfit), None);
         }
     }
 
@@ -145,7 +161,7 @@ mod tests {
         answer.headers_mut().append(CONTENT_LENGTH, length("5"));
         let two = settle(&Method::GET, &mut answer);
 
-        assert_eq!((one, two), (Ok(Keep::Yes), Err(Ambiguous)));
+        assert_eq!((one, two), (Ok(Keep::Yes), Err(Unfit)));
     }
 
     #[test]

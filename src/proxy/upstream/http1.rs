@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use super::HeaderCase;
+use super::http2::HEADER_BYTES_MAX;
 use super::wire::{Held, Ledger, Transport, Wire};
 use crate::clock;
 use crate::proxy::body::RequestBody;
@@ -47,6 +48,7 @@ impl Connection {
         let (sender, connection) = Builder::new()
             .preserve_header_case(header_case.preserve)
             .title_case_headers(header_case.title)
+            .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(wire)
             .await
             .map_err(|_| Fault {
@@ -70,6 +72,10 @@ impl Connection {
         })
     }
 }
+
+/// What a connection may hold of what it reads or writes: room for the longest head that is taken, and of a body no more than helps.
+/// hyper would hold six times as much for each client that takes nothing of its answer.
+const BUFFER_BYTES_MAX: usize = HEADER_BYTES_MAX as usize;
 
 impl Drop for Driver {
     fn drop(&mut self) {

@@ -225,7 +225,7 @@ const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * 100;
 const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
 /// The largest head of an answer, as HTTP/2 counts it; API Gateway's are at most 10 KiB.
-const HEADER_BYTES_MAX: u32 = 64 * 1024;
+pub(super) const HEADER_BYTES_MAX: u32 = 64 * 1024;
 
 /// How often a silent connection is asked whether it lives, also an idle one: the next request should not be the one to
 /// find out.

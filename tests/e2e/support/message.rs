@@ -45,7 +45,7 @@ pub(crate) async fn read_head<R: AsyncRead + Unpin>(stream: &mut R) -> io::Resul
             };
         }
         head.push(byte[0]);
-        assert!(head.len() < 65_536, "a head without an end");
+        assert!(head.len() < 1 << 20, "a head without an end");
     }
     Ok(Some(String::from_utf8_lossy(&head).into_owned()))
 }
