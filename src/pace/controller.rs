@@ -27,7 +27,7 @@ use super::backlog::{Backlog, Flow, Queued};
 use super::fleet::Fleet;
 use super::gate::Gate;
 use super::meter::Meter;
-use super::neighbours::{Finding, Neighbours};
+use super::neighbours::{Finding, Neighbours, Sight};
 use super::outage::Outage;
 use super::queue::{Queue, WaiterId};
 use super::service::Service;
@@ -63,8 +63,6 @@ pub struct Controller {
     outage: Outage,
     backlog: Backlog,
     neighbours: Neighbours,
-    /// The window as a multiple of its floor, smoothed.
-    above_floor: f64,
     fleet: Option<Fleet>,
     service: Service,
     /// The kind of the latest throttle.
@@ -94,7 +92,6 @@ impl Controller {
             outage: Outage::new(),
             backlog: Backlog::new(0.0),
             neighbours: Neighbours::new(),
-            above_floor: FAR_ABOVE_FLOOR,
             fleet: None,
             service: Service::new(),
             kind: Kind::Unknown,
@@ -146,15 +143,16 @@ impl Controller {
         self.hinted_until = self.hinted_until.max(until);
     }
 
-    /// How long a retry should rest before it asks for a turn, after being throttled for the `retry_number`th time (from 1). Where
-    /// the window decides, not at all: it waits in the queue. Where everything goes at once, a jittered while.
+    /// How long a retry should rest before it asks for a turn, after being throttled for the `retry_number`th time (from 1): a
+    /// jittered while, which doubles. Where the window decides, the first few do not rest at all: they wait in the queue. Who is
+    /// still throttled then has met a window that knows too little, and must not use up its attempts on that.
     pub fn rest(&self, retry_number: u32, rng: &mut fastrand::Rng) -> Duration {
-        if self.is_gate_closed() {
+        let unrested = if self.is_gate_closed() { UNRESTED } else { 0 };
+        let Some(doublings) = retry_number.checked_sub(unrested + 1) else {
             return Duration::ZERO;
-        }
+        };
         let base = self.service.mean().max(REST_MIN);
-        let doublings = retry_number.saturating_sub(1).min(REST_DOUBLINGS_MAX);
-        let ceiling = (base * f64::from(1u32 << doublings)).min(REST_MAX);
+        let ceiling = (base * f64::from(1u32 << doublings.min(REST_DOUBLINGS_MAX))).min(REST_MAX);
         Duration::from_secs_f64(ceiling * rng.f64())
     }
 
@@ -195,20 +193,15 @@ impl Controller {
         }
         self.backlog.end_overload(now, is_called_off);
 
-        let is_pressed = self.gate.is_closed()
-            && self.gate.ramp().is_none()
-            && !self.outage.is_on()
-            && (!self.queue.is_empty() || self.backlog.was_shed_lately(now));
-        let above_floor = self.window.size() / self.floor();
-        self.above_floor = if is_pressed {
-            self.above_floor + (above_floor - self.above_floor) * FLOOR_SMOOTHING
-        } else {
-            FAR_ABOVE_FLOOR
+        let is_held_up = !self.queue.is_empty() || self.backlog.was_shed_lately(now);
+        let sight = Sight {
+            is_ruling: self.gate.is_closed() && self.gate.ramp().is_none(),
+            is_pressed: is_held_up && !self.outage.is_on(),
+            throttled_share: self.share_of_throttles(),
+            kind: self.kind,
+            tolerated: self.step().tolerated,
         };
-        let is_at_floor = self.above_floor <= AT_FLOOR;
-        let share = self.share_of_throttles();
-        let tolerated = self.step().tolerated;
-        match self.neighbours.look(now, is_at_floor, share, tolerated) {
+        match self.neighbours.look(now, sight) {
             Finding::Quiet => self.gate.open(),
             // What was sent freely says nothing about the window.
             Finding::Ours => self.gate.end_ramp(now),
@@ -261,21 +254,20 @@ fn micros(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
 
-/// The share of the own demand that is asked for whatever happens. Matters beside greedy neighbours, and beyond six times the
-/// limit: without it they leave one per cent, with it about ten.
-const FLOOR: f64 = 0.15;
+/// The share of the own demand that is asked for whatever happens. Matters beside greedy neighbours, until it is found out that
+/// they are. Polite senders that exceed a limit more than tenfold keep throttling one another there.
+const FLOOR: f64 = 0.1;
 
 /// Attempts per second that keep looking when there is no demand to take a share of.
 const FLOOR_RATE_MIN: f64 = 0.1;
 
-/// How near to the floor is at the floor, on average over two seconds: chance successes lift the window between throttles. A
-/// sender that is one of many in a fivefold overload is at 1.3.
-const AT_FLOOR: f64 = 1.15;
-const FLOOR_SMOOTHING: f64 = 0.05;
-const FAR_ABOVE_FLOOR: f64 = 3.0;
-
 /// Seconds between two looks at what changes slowly.
 const LOOK_EVERY: f64 = 0.1;
+
+/// Retries of one request that only wait for their turn while the window decides. A window near its limit lets one in twenty
+/// attempts be throttled, so that a fourth throttle in a row is one request in a hundred thousand; behind a limit of one a
+/// second, ten attempts would be gone in a third of a second.
+const UNRESTED: u32 = 5;
 
 /// Bounds of a rest's ceiling, seconds, and of its doubling.
 const REST_MIN: f64 = 0.05;
