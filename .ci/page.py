@@ -3,7 +3,7 @@
 usage: page.py CHROMIUM REDRIVE PICTURES
 
 It must load, be live, draw, follow light and dark, fit a phone, show what strangers send as text, come back after a loss,
-ask nobody but the sidecar, and complain about nothing. PICTURES gets light.png, dark.png, phone.png and stops.png.
+follow a reload, ask nobody but the sidecar, and complain about nothing. PICTURES gets light.png, dark.png, phone.png and stops.png.
 """
 
 import base64
@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -169,6 +170,7 @@ DRAWN = """(() => {
   return all.length === 4 && all.every((canvas) => canvas.toDataURL() !== blank(canvas));
 })()"""
 FITS = "document.documentElement.scrollWidth <= innerWidth"
+FLAGS = "document.querySelector('#flags').textContent"
 GROUND = "getComputedStyle(document.body).backgroundColor"
 
 
@@ -222,7 +224,7 @@ def send(port, target):
         client.recv(100)
 
 
-def look_at_what_strangers_send(browser, redrive, pictures):
+def look_at_what_strangers_send(browser, redrive, pictures, profile):
     port, admin = free_port(), free_port()
     config = f"""
         upstream = "http://127.0.0.1:{free_port()}"
@@ -233,7 +235,10 @@ def look_at_what_strangers_send(browser, redrive, pictures):
         path = "/orders/*"
         retry.dry_run = true
     """
-    with running(redrive, "run", REDRIVE_CONFIG_TOML=config):
+    reloaded = config.replace('"orders"', '"new"').replace("admin.listen", "bypass = true\n        admin.listen")
+    file = profile / "redrive.toml"
+    file.write_text(config)
+    with running(redrive, "run", "--config", str(file)) as process:
         for _ in range(PATIENCE * 10):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", admin), 1):
                 break
@@ -251,15 +256,23 @@ def look_at_what_strangers_send(browser, redrive, pictures):
             browser.see("!window.caught && document.querySelectorAll('img').length === 1 && document.scripts.length === 3"),
             "nothing of it became markup",
         )
-        check("dry_run" in browser.see("document.querySelector('#flags').textContent"), "a dry run is visible")
+        check("dry_run" in browser.see(FLAGS), "a dry run is visible")
         browser.see("{ const it = document.querySelector('#route'); it.value = 'orders'; it.dispatchEvent(new Event('change')); }")
         browser.wait("now.route === 'orders' && document.querySelectorAll('#explained tr').length === 1", "one route can be chosen")
-        check(not browser.faults, f"the page complains about nothing: {browser.faults}")
         browser.picture(pictures / "stops.png")
+        file.write_text(reloaded)
+        process.send_signal(signal.SIGHUP)
+        browser.wait(f"{FLAGS}.includes('bypass')", "a reload is visible")
+        browser.wait("[...document.querySelector('#route').options].map((it) => it.text).join() === 'All routes,new,default,orders (gone)'", "a route comes, another goes")
+        check(
+            browser.see("document.querySelector('#route').value === 'orders' && document.querySelectorAll('#explained tr').length === 1"),
+            "what was of a route that is gone is still there",
+        )
+        check(not browser.faults, f"the page complains about nothing: {browser.faults}")
     browser.wait("document.querySelector('#link').dataset.state === 'lost'", "the loss of the sidecar is visible")
-    with running(redrive, "run", REDRIVE_CONFIG_TOML=config, REDRIVE_BYPASS="true"):
+    with running(redrive, "run", REDRIVE_CONFIG_TOML=config):
         browser.wait(LIVE, "the page comes back by itself")
-        browser.wait("document.querySelector('#flags').textContent.includes('bypass')", "bypass is visible")
+        browser.wait(f"!{FLAGS}.includes('bypass')", "what another sidecar had set is gone")
 
 
 def main():
@@ -270,7 +283,7 @@ def main():
         browser = Browser(chromium, profile)
         try:
             look_at_the_demo(browser, redrive, pictures)
-            look_at_what_strangers_send(browser, redrive, pictures)
+            look_at_what_strangers_send(browser, redrive, pictures, pathlib.Path(profile))
         finally:
             browser.close()
 

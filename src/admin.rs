@@ -1,4 +1,4 @@
-//! The operator's side: a second listener with liveness, readiness, metrics, the status and a page to look at. Read-only.
+//! The operator's side: a second listener with liveness, readiness, metrics, status, settings and a page to look at. Read-only.
 //!
 //! Readiness never speaks of the upstream's health: a throttled upstream is when redrive is needed most. What shows names of
 //! routes, upstreams and requests is for loopback only, unless `admin.pages` opens it: a scraper and an orchestrator come from
@@ -6,18 +6,22 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `answer` | answers that are known at once |
 //! | `connection` | one connection, and what ends it |
 //! | `guard` | who may see the pages |
+//! | `settings` | the configuration in use |
 //! | `page` | the page's files and what a browser may do with them |
 //! | `history` | the last 15 minutes |
 //! | `summary` | whether redrive helps, in words |
 //! | `events` | what the page is told every second |
 
+mod answer;
 mod connection;
 mod events;
 mod guard;
 mod history;
 mod page;
+mod settings;
 mod summary;
 
 use std::io;
@@ -37,11 +41,13 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::answer::{shown, text};
 use self::connection::{AnswerBody, Connection};
 use self::events::{Events, Refused};
 pub use self::guard::Pages;
+pub use self::settings::{Setting, Settings};
 use crate::clock;
-use crate::proxy::Proxy;
+use crate::proxy::Current;
 
 /// The admin listener's parameters (`[admin]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +68,8 @@ pub struct Admin {
     registry: Registry,
     readiness: Readiness,
     pages: Pages,
-    proxy: Arc<Proxy>,
+    current: Current,
+    settings: Settings,
     events: Arc<Events>,
 }
 
@@ -78,7 +85,7 @@ impl Readiness {
 }
 
 impl Admin {
-    /// Binds the listener that shows this proxy.
+    /// Binds the listener that shows the path in use and these settings.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -86,7 +93,8 @@ impl Admin {
         params: &Params,
         registry: Registry,
         readiness: Readiness,
-        proxy: Arc<Proxy>,
+        current: Current,
+        settings: Settings,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(params.listen).await?;
         Ok(Self {
@@ -94,7 +102,8 @@ impl Admin {
             registry,
             readiness,
             pages: params.pages,
-            proxy,
+            current,
+            settings,
             events: Events::new(),
         })
     }
@@ -159,8 +168,8 @@ impl Admin {
     }
 
     fn read(&self) {
-        self.events
-            .record(clock::now(), clock::wall(), self.proxy.read());
+        let reading = self.current.load().read();
+        self.events.record(clock::now(), clock::wall(), reading);
     }
 
     fn answer<B>(&self, request: &Request<B>, connection: &Connection) -> Response<AnswerBody> {
@@ -175,7 +184,8 @@ impl Admin {
             return response;
         }
         let path = request.uri().path();
-        let is_page = matches!(path, "/status" | "/events") || page::asset(path).is_some();
+        let is_page =
+            matches!(path, "/status" | "/config" | "/events") || page::asset(path).is_some();
         if is_page && !self.pages.are_open_to(connection.peer, request) {
             return text(
                 StatusCode::FORBIDDEN,
@@ -191,12 +201,13 @@ impl Admin {
             ),
             "/metrics" => self.metrics(),
             "/status" => self.status(),
+            "/config" => shown("application/json", self.settings.page()),
             "/events" => self.events(request, connection),
             _ => page::asset(path).map_or_else(
                 || {
                     text(
                         StatusCode::NOT_FOUND,
-                        "there are /, /livez, /readyz, /metrics and /status\n",
+                        "there are /, /livez, /readyz, /metrics, /status and /config\n",
                     )
                 },
                 |asset| shown(asset.content_type, Bytes::from_static(asset.bytes)),
@@ -235,13 +246,13 @@ impl Admin {
     }
 
     fn status(&self) -> Response<AnswerBody> {
-        let status = self.proxy.show();
+        let status = self.current.load().show();
         let page = serde_json::to_vec(&status).expect("a status holds words and numbers");
         shown("application/json", Bytes::from(page))
     }
 
     fn metrics(&self) -> Response<AnswerBody> {
-        self.proxy.show();
+        self.current.load().show();
         let mut page = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
             tracing::warn!(%error, "metrics cannot be written");
@@ -259,28 +270,10 @@ impl Admin {
     }
 }
 
-/// What a browser may show, and how.
-fn shown(content_type: &'static str, page: Bytes) -> Response<AnswerBody> {
-    let mut response = Response::new(Either::Left(Full::new(page)));
-    page::protect(response.headers_mut(), content_type);
-    response
-}
-
 /// The route that a query names.
 fn route_of(query: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs.find_map(|(name, value)| (name == "route").then(|| value.into_owned()))
-}
-
-fn text(status: StatusCode, text: &'static str) -> Response<AnswerBody> {
-    let text = Bytes::from_static(text.as_bytes());
-    let mut response = Response::new(Either::Left(Full::new(text)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
 }
 
 /// Enough for a scraper, probes and a few people; one more waits in the listener's backlog.

@@ -3,44 +3,48 @@
 //! `App::build` binds and wires, `App::run` serves until it is told to stop and has drained. The shutdown is an argument,
 //! and the bound addresses can be asked for, so a test runs the whole product on port 0.
 //!
-//! A drain (SIGTERM) makes `/readyz` fail and goes on serving, new connections included: a sidecar's client may still be
-//! at work. It ends when nothing was in flight for `QUIET`, at the latest after `shutdown.grace`; a second signal ends
-//! it at once.
+//! While it runs, the configuration may change ([`Reloader`]), which `follow` notices. A drain (SIGTERM) makes `/readyz` fail
+//! and goes on serving, see `drain`; it ends when nobody asks any more, at the latest after `shutdown.grace`, and a second
+//! signal ends it at once.
 
+mod drain;
+mod follow;
+mod reload;
 mod stack;
-mod tls_files;
+mod supervisor;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use prometheus::{IntGauge, Opts, Registry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::drain::Drainer;
+use self::reload::Ground;
 use self::stack::stack;
-pub use self::tls_files::TlsFiles;
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, Readiness, Settings};
 use crate::clock;
 use crate::config::Config;
 use crate::proxy::shared::Drain;
-use crate::proxy::upstream::HeaderCase;
-use crate::proxy::{BuildError, Proxy, Surroundings};
-use crate::server::Server;
+use crate::proxy::{BuildError, Proxy};
+use crate::server::{Ending, Server};
 use crate::telemetry;
 use crate::tls::{self, Expiries};
+
+pub use self::follow::Source;
+pub use self::reload::{ReloadError, Reloader};
 
 /// redrive, bound and ready to run.
 pub struct App {
     server: Server,
     admin: Admin,
-    proxy: Arc<Proxy>,
+    reloader: Reloader,
     readiness: Readiness,
     drain: watch::Sender<Option<Instant>>,
-    grace: Duration,
-    files: TlsFiles,
 }
 
 /// Why redrive cannot start.
@@ -81,12 +85,14 @@ impl Error {
     }
 }
 
-/// Runs redrive until SIGTERM or SIGINT, and drains; a second signal ends it at once.
+/// Runs redrive by this configuration until SIGTERM or SIGINT, and drains; a second signal ends it at once. On SIGHUP, and when
+/// a file changes, the configuration is read again from its source.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run(config: Config) -> Result<(), Error> {
+pub async fn run(config: Config, source: Source) -> Result<(), Error> {
     let _last_words = telemetry::init(config.log).map_err(Error::Log)?;
+    let traces = telemetry::traces::start();
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
@@ -97,21 +103,26 @@ pub async fn run(config: Config) -> Result<(), Error> {
         version = env!("CARGO_PKG_VERSION"),
         "redrive is ready"
     );
+    supervisor::tell_ready();
     let shutdown = CancellationToken::new();
-    let files = app.tls_files();
+    let reloader = app.reloader();
     let mut running = std::pin::pin!(app.run(shutdown.clone().cancelled_owned()));
+    let mut following = std::pin::pin!(source.follow(&reloader, &mut hangup));
     let mut told_to_end = 0;
+    let mut ends = None;
     while told_to_end < 2 {
         tokio::select! {
-            () = &mut running => return Ok(()),
-            _ = hangup.recv() => {
-                files.reload().await;
-                continue;
+            () = &mut running => {
+                traces.flush(ends).await;
+                return Ok(());
             }
+            never = &mut following => match never {},
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         told_to_end += 1;
+        ends.get_or_insert_with(|| clock::now() + reloader.grace());
+        supervisor::tell_stopping();
         shutdown.cancel();
     }
     tracing::warn!("second signal: ending now");
@@ -134,10 +145,6 @@ impl App {
             .transpose()
             .map_err(|error| Error::Tls(Box::new(error)))?;
         let (ends, drain) = Drain::new();
-        let header_case = HeaderCase {
-            title: config.server.title_case_headers,
-            preserve: config.server.preserve_header_case,
-        };
         let listen = config.server.listen;
         let server = Server::bind(config.server.clone(), listen_tls.clone(), &registry)
             .await
@@ -146,42 +153,39 @@ impl App {
                 address: listen,
                 source,
             })?;
-        let readiness = Readiness::default();
-        let around = Surroundings {
-            registry: &registry,
+        let ground = Ground {
+            registry: registry.clone(),
             own_port: server
                 .local_addr()
                 .map_or_else(|_| listen.port(), |bound| bound.port()),
-            told: config.log.requests,
-            body_idle: config.server.body_idle,
-            header_case,
             drain,
-            expiries: &expiries,
-            is_secure: listen_tls.is_some(),
+            expiries,
+            settings: Settings::new(config.settings.clone()),
         };
-        let proxy = Proxy::build(&config.proxy, around)?;
-        let shown = Arc::clone(&proxy);
-        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown)
+        let current = ground.build(config)?;
+        let readiness = Readiness::default();
+        let shown = Arc::clone(&current);
+        let settings = ground.settings.clone();
+        let admin = Admin::bind(&config.admin, registry, readiness.clone(), shown, settings)
             .await
             .map_err(|source| Error::Listen {
                 key: "admin.listen",
                 address: config.admin.listen,
                 source,
             })?;
+        let reloader = Reloader::new(ground, config, current, server.terms(), listen_tls)?;
         Ok(Self {
             server,
             admin,
-            files: TlsFiles::new(listen_tls, &proxy),
-            proxy,
+            reloader,
             readiness,
             drain: ends,
-            grace: config.grace,
         })
     }
 
-    /// What TLS is read from, to have it read again at once.
-    pub fn tls_files(&self) -> TlsFiles {
-        self.files.clone()
+    /// What has the configuration read again while it runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Where clients are served.
@@ -199,58 +203,39 @@ impl App {
         let Self {
             server,
             admin,
-            proxy,
+            reloader,
             readiness,
             drain,
-            grace,
-            files,
         } = self;
-        let stop = CancellationToken::new();
+        let current = Arc::clone(reloader.current());
+        let drainer = Drainer {
+            current: Arc::clone(&current),
+            ending: Ending::default(),
+        };
         let serve = {
-            let (proxy, refusing) = (Arc::clone(&proxy), Arc::clone(&proxy));
+            let (serving, refusing) = (Arc::clone(&current), Arc::clone(&current));
             server.run(
-                move |client| stack(Arc::clone(&proxy), client),
-                move || refusing.count_unreadable(),
-                stop.clone(),
+                move |client| stack(Arc::clone(&serving), client),
+                move || refusing.load().count_unreadable(),
+                drainer.ending.clone(),
             )
         };
-        let _cut_off = proxy.tunnels().end_with();
+        // Shared by every path, whichever is in use at the end. The path itself must not be held: it would keep its connections.
+        let _cut_off = current.load().tunnels().end_with();
         readiness.set(true);
         let life = async {
             shutdown.await;
             readiness.set(false);
+            let grace = reloader.grace();
             let ends = clock::now() + grace;
             drain.send_replace(Some(ends));
             tracing::info!(grace = ?grace, "draining");
-            if tokio::time::timeout_at(ends.into(), quiet(&proxy))
-                .await
-                .is_err()
-            {
-                tracing::warn!(
-                    in_flight = proxy.in_flight(),
-                    "grace is over: what is left is cut off"
-                );
-            }
-            stop.cancel();
-            proxy.tunnels().cut_off();
-            tokio::time::sleep(CLOSE_MAX).await;
+            drainer.run(ends).await;
         };
         tokio::select! {
             () = life => {}
             () = async { tokio::join!(serve, admin.run(CancellationToken::new())); } => {}
-            () = proxy.tell_notices() => {}
-            () = files.follow() => {}
-        }
-    }
-}
-
-/// Returns once nothing was in flight for `QUIET`.
-async fn quiet(proxy: &Proxy) {
-    let mut since = clock::now();
-    while clock::now().saturating_duration_since(since) < QUIET {
-        tokio::time::sleep(LOOK_EVERY).await;
-        if proxy.in_flight() > 0 {
-            since = clock::now();
+            () = Proxy::tell_notices(&current) => {}
         }
     }
 }
@@ -266,12 +251,3 @@ fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
     info.set(1);
     registry.register(Box::new(info))
 }
-
-/// A drain ends when nothing was in flight for this long: a client between two calls gets the second one through.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// How often a drain looks whether anything is in flight.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// How long connections may take to close once nothing is in flight.
-const CLOSE_MAX: Duration = Duration::from_millis(250);

@@ -160,6 +160,8 @@ fn summary(loaded: &Loaded) -> String {
     if let Some(file) = &loaded.file {
         line("file", file.display().to_string());
     }
+    let fixed = config::tables_of_a_restart().join(", ");
+    line("restart", format!("{fixed}; a reload changes all else"));
     text
 }
 
@@ -173,8 +175,18 @@ fn print(effective: &[Effective]) -> String {
     let lines: Vec<String> = effective
         .iter()
         .map(|line| {
-            let Effective { key, value, origin } = line;
-            format!("{key:<keys$} = {value:<values$}  # {origin}")
+            let Effective {
+                key,
+                value,
+                origin,
+                needs_restart,
+            } = line;
+            let restart = if *needs_restart {
+                "; a change needs a restart"
+            } else {
+                ""
+            };
+            format!("{key:<keys$} = {value:<values$}  # {origin}{restart}")
         })
         .collect();
     lines.join("\n")

@@ -40,6 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Proxy; also without any command
+    #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
     /// Validate a configuration, show it, or explain an answer
     Check(CheckArgs),
@@ -264,6 +265,16 @@ const EXIT_USAGE: u8 = 2;
 
 /// A listener or the runtime cannot start (`EX_UNAVAILABLE` of BSD's sysexits).
 const EXIT_CANNOT_START: u8 = 69;
+
+/// What the help of `run` ends with.
+const RUN_HELP: &str = "\
+Signals:
+  HUP        reload the configuration, as a change of its file does by itself;
+             `redrive check` names what needs a restart
+  TERM, INT  drain: serve until nobody asks any more; a second one ends it now
+
+Example:
+  redrive run --config redrive.toml";
 
 /// What the program's help ends with.
 const EXAMPLE: &str = "\

@@ -29,6 +29,7 @@ mod layer;
 mod origin;
 mod parse;
 mod quantity;
+mod restart;
 mod schema;
 mod url;
 mod value;
@@ -39,6 +40,7 @@ mod tests;
 
 pub use self::effective::Effective;
 pub use self::fault::{Error, Fault};
+pub use self::restart::tables_of_a_restart;
 pub use self::schema::schema;
 
 use self::file::Reader;
@@ -58,6 +60,8 @@ pub struct Config {
     pub grace: Duration,
     /// Logs.
     pub log: telemetry::Params,
+    /// What the operator is shown of all this; no secrets.
+    pub settings: Vec<admin::Setting>,
 }
 
 /// Where a configuration comes from.
@@ -67,7 +71,7 @@ pub struct Sources<'a> {
     /// The environment; variables that do not begin with `REDRIVE_` are not looked at.
     pub env: BTreeMap<String, String>,
     /// Reads a file; [`read_file`] in the program, a map in a test.
-    pub read: &'a dyn Fn(&Path) -> io::Result<String>,
+    pub read: &'a (dyn Fn(&Path) -> io::Result<String> + Sync),
 }
 
 /// What the command line sets, as typed.
@@ -94,6 +98,8 @@ pub struct Loaded {
     pub effective: Vec<Effective>,
     /// The file that was read, to be watched for changes; `None` where there is none.
     pub file: Option<PathBuf>,
+    /// What that file held.
+    pub text: Option<String>,
     /// Where the files of TLS are named.
     tls_places: files::Places,
 }
@@ -108,7 +114,7 @@ impl Config {
         let mut warnings = Vec::new();
         let mut layers = Layers::of_defaults();
 
-        let file = read_document(sources, &mut layers, &mut faults, &mut warnings);
+        let (file, text) = read_document(sources, &mut layers, &mut faults, &mut warnings);
         env::read(&sources.env, &mut layers, &mut faults);
         env::read_flags(&sources.flags, &mut layers, &mut faults);
         faults.extend(judge::faults(&layers));
@@ -122,6 +128,7 @@ impl Config {
                     warnings,
                     effective: effective::values(&layers),
                     file,
+                    text,
                     tls_places: files::places(&layers),
                 })
             }
@@ -129,13 +136,13 @@ impl Config {
     }
 }
 
-/// Reads the file, or the variable that holds one, and says which file it was.
+/// Reads the file, or the variable that holds one, and says which file it was and what it held.
 fn read_document(
     sources: &Sources<'_>,
     layers: &mut Layers,
     faults: &mut Vec<Fault>,
     warnings: &mut Vec<Fault>,
-) -> Option<PathBuf> {
+) -> (Option<PathBuf>, Option<String>) {
     let inline = sources.env.get(env::CONFIG_TOML);
     let named = sources.env.get(env::CONFIG);
     let (path, place) = match (&sources.flags.config, named, inline) {
@@ -156,28 +163,29 @@ fn read_document(
                 format!("{} and {} are both set", env::CONFIG, env::CONFIG_TOML),
                 "expected one of them",
             ));
-            return None;
+            return (None, None);
         }
         (None, Some(path), None) => (PathBuf::from(path), Source::variable(env::CONFIG, path)),
         (None, None, Some(text)) => {
             let source = Source::document(env::CONFIG_TOML, text);
             Reader::new(&source, faults).read_file(layers);
-            return None;
+            return (None, None);
         }
-        (None, None, None) => return None,
+        (None, None, None) => return (None, None),
     };
     match (sources.read)(&path) {
         Ok(text) => {
             let source = Source::document(&path.to_string_lossy(), &text);
             Reader::new(&source, faults).read_file(layers);
+            (Some(path), Some(text))
         }
         Err(error) => {
             let what = format!("cannot read {}: {error}", path.display());
             faults.push(Fault::new(Some(place), what, "expected a readable file"));
             layers.is_whole = false;
+            (Some(path), None)
         }
     }
-    Some(path)
 }
 
 /// Reads a configuration file from disk.

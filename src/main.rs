@@ -8,7 +8,7 @@ use clap::Parser;
 use redrive::check::{self, EXIT_OTHER};
 use redrive::cli::{Cli, Command, Failure, complain, say};
 use redrive::config::Config;
-use redrive::{demo, health, simulate};
+use redrive::{app, demo, health, simulate};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -40,14 +40,16 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             health::run(args.sources()).map_err(|e| Failure::new(EXIT_OTHER, &e))
         }
         Command::Run(args) => {
+            let sources = args.sources();
             let loaded =
-                Config::load(&args.sources()).map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
+                Config::load(&sources).map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
             complain(&check::warnings(&loaded.warnings));
             loaded
                 .check_files()
                 .map_err(|e| Failure::new(check::EXIT_CONFIG, &e))?;
             let runtime = runtime()?;
-            let ended = runtime.block_on(redrive::app::run(loaded.config));
+            let source = app::Source::new(move || Config::load(&sources), &loaded);
+            let ended = runtime.block_on(app::run(loaded.config, source));
             // A name is looked up on a thread that cannot be stopped; the end does not wait for a resolver that is silent.
             runtime.shutdown_background();
             ended.map_err(|e| Failure::new(e.exit_code(), &e))

@@ -13,6 +13,7 @@ mod ending;
 pub mod error;
 pub mod headers;
 pub mod lane;
+mod lasting;
 pub mod metrics;
 pub mod names;
 pub mod notice;
@@ -26,6 +27,7 @@ pub mod route;
 pub mod screen;
 pub mod shared;
 pub mod status;
+pub mod trace;
 pub mod tunnel;
 pub mod upstream;
 
@@ -34,9 +36,10 @@ mod build;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -44,20 +47,22 @@ use self::account::{Account, Told};
 use self::admit::{Door, Permit};
 use self::attempt::Exchange;
 use self::body::{BoxError, ResponseBody};
+use self::build::Pooled;
 use self::ending::Ending;
 use self::error::Error;
 use self::lane::{Bucket, Lane};
+use self::lasting::Lasting;
 use self::metrics::{Gauges, RequestOutcome};
 use self::names::Names;
-use self::reading::{Counts, Reading, RouteReading};
 use self::route::Table;
 use self::screen::{Screened, screen};
 use self::shared::Shared;
 use self::status::Status;
+use self::trace::Tracer;
 use self::tunnel::Tunnels;
-use self::upstream::Upstream;
 
 pub use self::build::{BuildError, Surroundings};
+pub use crate::tls::Reloaded;
 
 /// Everything that the path of a request needs to be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,12 +86,17 @@ pub struct Proxy {
     lanes: Vec<Arc<Lane>>,
     buckets: Vec<Arc<Bucket>>,
     doors: Vec<Arc<Door>>,
-    upstreams: Vec<Arc<Upstream>>,
+    pools: Vec<Pooled>,
     names: Names,
     shared: Shared,
     told: Told,
+    tracer: Tracer,
     gauges: Gauges,
+    lasting: Arc<Lasting>,
 }
+
+/// The path that requests take from now on. A reload puts another one in its place, and who is on the way ends on the old one.
+pub type Current = Arc<ArcSwap<Proxy>>;
 
 impl Proxy {
     /// Answers one request. Dropping the future is the client leaving: everything that it started stops.
@@ -95,6 +105,7 @@ impl Proxy {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        self.shared.arrived();
         let (method, version) = (request.method().clone(), request.version());
         let in_flight = self.gauges.in_flight.clone();
         let mut account = Account::open(
@@ -103,6 +114,7 @@ impl Proxy {
             in_flight,
             method.clone(),
             request.uri().clone(),
+            self.tracer.open(&request),
         );
         let (mut response, permit) = match self.walk(request, client, &mut account).await {
             Ok((response, permit)) => {
@@ -112,6 +124,12 @@ impl Proxy {
             Err(error) => (self.refuse(&error, version, &mut account), None),
         };
         account.explain(response.headers_mut());
+        let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if self.shared.drain.has_begun() && version < Version::HTTP_2 && is_http {
+            // This connection ends with us. A client that is told so sends its next request on another, while there is somebody to
+            // take it, and not on this one at the moment of its end, when nobody can say what became of it.
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
         let is_sent = method != Method::HEAD;
         response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
     }
@@ -147,9 +165,7 @@ impl Proxy {
         account.refused(error, response.status());
         if error.is_clients() && version < Version::HTTP_2 {
             // What follows on this connection may not be where the client thinks it is.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, CLOSE);
         }
         response
     }
@@ -187,33 +203,6 @@ impl Proxy {
         )
     }
 
-    /// Reads everything that the status page's history is made of.
-    pub fn read(&self) -> Reading {
-        let routes = self.lanes.iter().map(|lane| {
-            let window = self.doors.iter().position(|it| Arc::ptr_eq(it, &lane.door));
-            let budget = self
-                .buckets
-                .iter()
-                .position(|it| Arc::ptr_eq(it, &lane.bucket));
-            RouteReading {
-                name: lane.name.clone(),
-                dry_run: lane.policy.dry_run,
-                window: window.expect("every lane's door is among the doors"),
-                budget: budget.expect("every lane's bucket is among the buckets"),
-                counts: Counts::of(lane),
-            }
-        });
-        Reading {
-            bypass: self.shared.bypass,
-            in_flight: self.gauges.in_flight.get(),
-            waiting: self.gauges.waiting.get(),
-            routes: routes.collect(),
-            windows: self.windows(),
-            budgets: self.budgets(),
-            recent: Arc::clone(&self.default.recent),
-        }
-    }
-
     fn windows(&self) -> Vec<status::Window> {
         let doors = self.doors.iter().map(|door| {
             let (route, seen) = door.show();
@@ -227,16 +216,16 @@ impl Proxy {
         buckets.map(|bucket| status::Budget::new(bucket)).collect()
     }
 
-    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes.
-    pub fn reload_tls(&self) {
-        for upstream in &self.upstreams {
-            upstream.reload();
-        }
+    /// Reads the files that TLS towards the upstreams needs again; blocks for as long as that takes. Says the
+    /// worst that came of it.
+    pub fn reload_tls(&self) -> Reloaded {
+        let reloaded = self.pools.iter().map(|pool| pool.upstream.reload());
+        reloaded.fold(Reloaded::Same, Reloaded::max)
     }
 
     /// Whether there is any such file.
     pub fn has_tls_files(&self) -> bool {
-        self.upstreams.iter().any(|it| it.has_tls_files())
+        self.pools.iter().any(|it| it.upstream.has_tls_files())
     }
 
     /// How many requests and tunnels have no end yet.
@@ -249,9 +238,22 @@ impl Proxy {
         &self.shared.tunnels
     }
 
-    /// Tells the operator once a minute what happened, if it did. Never returns.
-    pub async fn tell_notices(&self) {
-        let lanes = self.lanes.iter();
-        notice::tell_each_minute(lanes.map(|lane| (lane.name.as_str(), &lane.notices))).await;
+    /// How many requests came since the process began.
+    pub fn arrivals(&self) -> u64 {
+        self.shared.arrivals()
+    }
+
+    /// Tells the operator once a minute what happened, if it did, also on routes that are gone by now. Never returns.
+    pub async fn tell_notices(current: &ArcSwap<Self>) {
+        notice::tell_each_minute(|| {
+            let path = current.load();
+            let learned = path.lasting.learned();
+            let pasts = learned.pasts.all();
+            pasts.for_each(|past| past.notices.tell(&past.name));
+        })
+        .await;
     }
 }
+
+/// This connection carries no other request.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");

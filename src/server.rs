@@ -5,7 +5,7 @@
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
 //! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
 //! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
-//! `server/http2.rs` holds what one connection of HTTP/2 may do.
+//! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/upload.rs` keeps a part of a body from looking whole.
 //!
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
 //! that was agreed on is the only one that is spoken.
@@ -16,11 +16,14 @@
 mod activity;
 mod answer;
 mod connection;
+mod ending;
 mod framing;
 mod hasty;
 mod http2;
 mod refusal;
 mod secure;
+mod terms;
+mod upload;
 mod watch;
 
 use std::convert::Infallible;
@@ -33,20 +36,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use prometheus::{IntCounter, IntGauge, Registry};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use self::connection::{Connection, Place};
+use self::connection::{Connection, Places};
 use crate::tcp;
 use crate::tls::{Reloading, ServerParams};
+
+pub use self::ending::Ending;
+pub use self::terms::Terms;
+pub use self::upload::{Broken, Upload};
 
 /// What clients may do (`listen`, `[client]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +81,7 @@ pub struct Params {
 /// A bound listener, not accepting yet.
 pub struct Server {
     listener: TcpListener,
-    params: Params,
+    terms: Terms,
     tls: Option<Tls>,
     metrics: Metrics,
 }
@@ -104,7 +109,7 @@ impl Server {
         let metrics = Metrics::register(registry).map_err(io::Error::other)?;
         Ok(Self {
             listener,
-            params,
+            terms: Terms::new(&params),
             tls,
             metrics,
         })
@@ -118,7 +123,12 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Accepts until `stop`; then lets every connection finish what it carries, and returns when none is left. Dropping the
+    /// What connections begin with, to be changed while it runs.
+    pub fn terms(&self) -> Terms {
+        self.terms.clone()
+    }
+
+    /// Accepts until it is to stop; then lets every connection finish what it carries, and returns when none is left. Dropping the
     /// future cuts off those that are.
     /// `make` gives each connection the service for its peer; `refused` is told of every request that no service sees,
     /// since it cannot be read.
@@ -126,10 +136,10 @@ impl Server {
         self,
         make: M,
         refused: impl Fn() + Send + Sync + 'static,
-        stop: CancellationToken,
+        ending: Ending,
     ) where
         M: Fn(IpAddr) -> S,
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<Upload>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + 'static,
@@ -137,14 +147,13 @@ impl Server {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let slots = Arc::new(Semaphore::new(self.params.max_connections));
-        let builder = Arc::new(builder(&self.params));
+        let places = Places::new(&self.metrics.open);
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
         // Dropped with this future, so that no connection outlives it.
         let end = CancellationToken::new();
         let _cut_off = end.clone().drop_guard();
-        let mut stopped = pin!(stop.cancelled());
+        let mut stopped = pin!(ending.stop.cancelled());
         loop {
             let (stream, peer) = tokio::select! {
                 () = &mut stopped => break,
@@ -156,7 +165,8 @@ impl Server {
                     }
                 },
             };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            let terms = self.terms.now();
+            let Some(place) = places.take(terms.params.max_connections) else {
                 self.metrics.rejected.inc();
                 // Over TLS there is nothing to say before a handshake, which is just what there is no room for.
                 if self.tls.is_none() {
@@ -166,12 +176,11 @@ impl Server {
             };
             let connection = Connection {
                 stream,
-                place: Place::new(slot, &self.metrics.open),
-                params: self.params.clone(),
+                place,
+                terms,
                 tls: self.tls.clone(),
-                builder: Arc::clone(&builder),
                 refused: Arc::clone(&refused),
-                stop: stop.clone(),
+                ending: ending.clone(),
                 rejected: self.metrics.rejected.clone(),
             };
             // Boxed, or each of the futures around it would have room for it once more.

@@ -1,10 +1,12 @@
-//! Logs: one subscriber for the process, JSON or text, on standard output.
+//! Logs: one subscriber for the process, JSON or text, on standard output. And traces, where somebody collects them
+//! (`telemetry/traces.rs`).
 //!
 //! Events are made where things happen; this only decides their form (`telemetry/json.rs` for machines). `RUST_LOG` filters as
 //! usual, `info` by default. Lines are written by a thread of their own (`telemetry/writer.rs`): a log that nobody reads never
 //! holds a request up.
 
 mod json;
+pub mod traces;
 mod writer;
 
 use std::io::{self, IsTerminal};

@@ -22,6 +22,8 @@ use rustls::pki_types::pem;
 use rustls::server::VerifierBuilderError;
 
 pub use self::client::ClientParams;
+#[cfg(feature = "otlp")]
+pub use self::client::{with_no_roots, with_system_roots};
 pub use self::expiry::{Expiries, Expiry};
 pub use self::reload::{Reloaded, Reloading};
 pub use self::server::ServerParams;

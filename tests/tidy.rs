@@ -3,7 +3,7 @@
 //! Each rule is a plain function from source text to a list of faults, so that it can be shown to fail on a few lines of
 //! text before it is held against the real tree. The rules stand in `tidy/`: [`source`] reads and parses, [`layers`]
 //! holds the table of who stands on whom, [`shape`] the sizes and forbidden words, [`readme`] the commands and flags
-//! that the README names. A rule that is in the way of better code is changed here, in the same commit.
+//! that the README names, [`security`] the tests that SECURITY.md names. A rule that is in the way of better code is changed here, in the same commit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use std::process::Command;
 mod layers;
 #[path = "tidy/readme.rs"]
 mod readme;
+#[path = "tidy/security.rs"]
+mod security;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/source.rs"]
@@ -98,6 +100,23 @@ fn every_reason_has_its_row_in_the_readme() {
             .map(|word| format!("README.md has no row for the reason `{word}`"))
             .collect(),
     );
+}
+
+#[test]
+fn every_test_that_security_md_names_exists() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).expect("it stands at the root");
+    let tests = sources(&root().join("tests"));
+    let tree = real_tree();
+    let sources: Vec<&str> = tree
+        .files()
+        .chain(&tests)
+        .map(|it| it.text.as_str())
+        .collect();
+
+    let faults = security::faults(&text, &sources);
+
+    assert!(text.contains("| tests |"), "is the table still there?");
+    none(faults);
 }
 
 fn readme_text() -> String {

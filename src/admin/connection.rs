@@ -111,6 +111,7 @@ mod tests {
             in_flight: 0,
             waiting: 0,
             routes: Vec::new(),
+            gone: Vec::new(),
             windows: Vec::new(),
             budgets: Vec::new(),
             recent: std::sync::Arc::default(),

@@ -4,6 +4,8 @@
 //! listener who does not take an event within [`STALL_MAX`] is cut off with its connection: the page comes back by itself and is
 //! told everything anew, which costs less than a queue for whoever does not read.
 
+mod row;
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +15,8 @@ use http_body_util::channel::{Channel, Sender};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::history::{History, ROUTES_MAX, Sample, Series, wait_quantile};
+use self::row::{COLUMNS, row};
+use super::history::{History, ROUTES_MAX, Series};
 use super::summary::{Summary, Switches, summarise};
 use crate::proxy::reading::Reading;
 use crate::proxy::recent::Explained;
@@ -55,12 +58,14 @@ pub(super) struct Listener {
 struct Event<'a> {
     /// Whether what was known is void.
     reset: bool,
-    /// See [`row`].
+    /// See [`row()`].
     rows: Vec<[Option<f64>; COLUMNS]>,
     version: &'static str,
     /// What is looked at; null for all routes.
     route: Option<&'a str>,
     routes: Vec<&'a str>,
+    /// Routes that are gone, and have a history yet.
+    routes_gone: Vec<&'a str>,
     /// Routes that have no history of their own, since there are too many.
     routes_left_out: usize,
     bypass: bool,
@@ -128,11 +133,15 @@ impl Events {
 }
 
 impl Listener {
-    /// Tells everything, then what is new after every reading, until the listener leaves or is too slow; says which.
+    /// Tells everything, then what is new after every reading, until the listener leaves, is too slow, or looks at a route that
+    /// is forgotten; says which.
     pub(super) async fn tell(mut self) -> Left {
         self.readings.mark_changed();
         while self.readings.changed().await.is_ok() {
             let Some(event) = self.event() else {
+                if self.route.is_some() {
+                    return Left::Forgotten;
+                }
                 continue;
             };
             match tokio::time::timeout(STALL_MAX, self.sender.send_data(event)).await {
@@ -144,7 +153,7 @@ impl Listener {
         Left::ByItself
     }
 
-    /// The next event; none before the first reading, or while there is nothing of this route.
+    /// The next event; none before the first reading, or when there is nothing of this route any more.
     fn event(&mut self) -> Option<Bytes> {
         let events = Arc::clone(&self.events);
         events.with(|history| {
@@ -167,7 +176,7 @@ impl Listener {
                 reset: known.is_none(),
                 rows,
                 explained,
-                ..Event::of(reading, self.route.as_deref(), series)
+                ..Event::of(reading, self.route.as_deref(), series, history)
             };
             let json = serde_json::to_string(&event).expect("an event holds words and numbers");
             // JSON has no raw line break, so one `data` line holds all of it.
@@ -184,11 +193,19 @@ pub(super) enum Left {
     ByItself,
     /// It did not take what it was told.
     TooSlow,
+    /// What it looked at has been gone for so long that there is nothing to tell. Its stream ends well, and coming back finds no
+    /// such route.
+    Forgotten,
 }
 
 impl<'a> Event<'a> {
     /// How everything stands, without what is new.
-    fn of(reading: &'a Reading, route: Option<&'a str>, series: &Series) -> Self {
+    fn of(
+        reading: &'a Reading,
+        route: Option<&'a str>,
+        series: &Series,
+        history: &'a History,
+    ) -> Self {
         let (counts, over) = series.sum();
         let looked_at = || {
             let routes = reading.routes.iter();
@@ -205,7 +222,8 @@ impl<'a> Event<'a> {
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let switches = Switches {
             bypass: reading.bypass,
-            dry_run: looked_at().all(|it| it.dry_run),
+            // A route that is gone decides nothing any more.
+            dry_run: looked_at().next().is_some() && looked_at().all(|it| it.dry_run),
         };
         let names = reading.routes.iter().map(|it| it.name.as_str());
         let dry = reading.routes.iter().filter(|it| it.dry_run);
@@ -215,6 +233,7 @@ impl<'a> Event<'a> {
             version: env!("CARGO_PKG_VERSION"),
             route,
             routes: names.take(ROUTES_MAX).collect(),
+            routes_gone: history.gone().collect(),
             routes_left_out: reading.routes.len().saturating_sub(ROUTES_MAX),
             bypass: reading.bypass,
             dry_run: dry.map(|it| it.name.as_str()).collect(),
@@ -233,45 +252,6 @@ impl<'a> Event<'a> {
         }
     }
 }
-
-/// A sample as the page gets it: its end in seconds since 1970; then requests offered, served and failed, and attempts throttled
-/// and retried, per second; the window, if it limits, attempts in flight, requests that wait, the budget's share; and the
-/// waits of half and of 99 % of the requests that ended, in seconds, if any did.
-fn row(sample: &Sample) -> [Option<f64>; COLUMNS] {
-    let (counts, levels) = (&sample.counts, &sample.levels);
-    // A clock that stood still must not make a figure that is none.
-    let seconds = f64::from(sample.seconds).max(0.001);
-    let per_second = |count: u32| Some(rounded(f64::from(count) / seconds));
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 for ages")]
-    let at = sample.at as f64 / 1000.0;
-    [
-        Some(at),
-        per_second(counts.offered),
-        per_second(counts.served),
-        per_second(counts.failed),
-        per_second(counts.throttled),
-        per_second(counts.retried),
-        levels.window.map(|window| rounded(f64::from(window))),
-        Some(f64::from(levels.in_flight)),
-        Some(f64::from(levels.waiting)),
-        Some(rounded(f64::from(levels.budget))),
-        wait_quantile(counts, 0.5).map(two_digits),
-        wait_quantile(counts, 0.99).map(two_digits),
-    ]
-}
-
-fn rounded(number: f64) -> f64 {
-    (number * 1000.0).round() / 1000.0
-}
-
-/// A wait with as many digits as are known of it.
-fn two_digits(seconds: f64) -> f64 {
-    let text = format!("{seconds:.1e}");
-    text.parse().expect("a number that was just written")
-}
-
-/// See [`row`].
-const COLUMNS: usize = 12;
 
 /// So many pages may be open at once, over all; one more is answered 503 and comes back by itself.
 pub(super) const LISTENERS_MAX: usize = 16;

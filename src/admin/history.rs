@@ -1,20 +1,26 @@
 //! The last 15 minutes in numbers, for all routes together and for each: a sample a second for the last two minutes, and one
-//! for five seconds before that.
+//! for five seconds before that. A route that a reload took away keeps its samples until they are as old as that.
 //!
 //! Pure: readings go in with the time that they were made at, samples come out. All memory that it may ever take is
 //! [`MEMORY_MAX`].
 
-use std::collections::VecDeque;
+mod sample;
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::sample::narrow;
 use crate::proxy::pulse::wait_at;
-use crate::proxy::reading::{Counts, Reading, RouteReading};
+use crate::proxy::reading::{Counts, Reading};
 use crate::proxy::recent::since_epoch;
+
+pub(super) use self::sample::{Levels, Sample};
 
 /// The last 15 minutes.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// All routes together first, then each in the order of the file.
+    /// All routes together first, then each in the order of the file, and those that are gone, the latest gone first.
     series: Vec<Series>,
     last: Option<(Instant, Reading)>,
     /// How many samples there ever were, of each series.
@@ -30,57 +36,38 @@ pub(super) struct Series {
     fine: VecDeque<Sample>,
     /// Those before.
     coarse: VecDeque<Sample>,
-    /// What was counted since the start.
-    counted: Counts<u64>,
-}
-
-/// What happened within a second or five, and how it stood at the end.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Sample {
-    /// Its end, in milliseconds since 1970.
-    pub(super) at: u64,
-    /// How long it is.
-    pub(super) seconds: f32,
-    /// What happened.
-    pub(super) counts: Counts<u32>,
-    /// How it stood.
-    pub(super) levels: Levels,
-}
-
-/// What goes up and down.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Levels {
-    /// How many attempts may be in flight; none while nothing limits.
-    pub(super) window: Option<f32>,
-    /// Attempts in flight.
-    pub(super) in_flight: u32,
-    /// Requests that wait.
-    pub(super) waiting: u32,
-    /// The share of the budget that is left, `[0, 1]`; of several, the lowest.
-    pub(super) budget: f32,
+    /// When its route was last there.
+    seen: Instant,
 }
 
 impl History {
     /// Takes a reading that was made at this time. The first one is where counting begins.
     pub(super) fn record(&mut self, now: Instant, wall: SystemTime, reading: Reading) {
-        let since = self.last.as_ref().map(|(at, _)| now.duration_since(*at));
-        self.keep_series_of(&reading);
-        let routes = reading.routes.iter().take(ROUTES_MAX);
-        let each = routes.map(|route| (route.counts, Levels::of(&reading, Some(route))));
-        let all = (total(&reading), Levels::of(&reading, None));
-        for (series, (counts, levels)) in self.series.iter_mut().zip([all].into_iter().chain(each))
-        {
-            // Counts only grow; what a changed configuration starts anew counts from nothing.
-            let within = counts.zip(&series.counted, |now, before| {
-                narrow(now.saturating_sub(before))
+        self.keep_series_of(&reading, now);
+        let last = self.last.as_ref();
+        let since = last.map(|(at, _)| now.duration_since(*at));
+        let before: HashMap<_, _> = last.into_iter().flat_map(|(_, it)| counted(it)).collect();
+        // What is new was at 0. Counts only grow; those of a route that was forgotten begin anew, which is no burst.
+        let growth = |now: u64, before: u64| narrow(now.saturating_sub(before));
+        let within = |(name, counts): (_, &Counts<u64>)| {
+            let before = before.get(name).map_or_else(Counts::default, |it| **it);
+            (name, counts.zip(&before, growth))
+        };
+        let within: Vec<(&str, Counts<u32>)> = counted(&reading).map(within).collect();
+        for series in &mut self.series {
+            let route = series.route.as_deref();
+            let own = within
+                .iter()
+                .filter(|(name, _)| route.is_none_or(|route| route == *name));
+            let counts = own.fold(Counts::default(), |sum, (_, one)| {
+                sum.zip(one, u32::saturating_add)
             });
-            series.counted = counts;
             if let Some(since) = since {
                 series.push(Sample {
                     at: since_epoch(wall),
                     seconds: since.as_secs_f32(),
-                    counts: within,
-                    levels,
+                    counts,
+                    levels: Levels::of(&reading, route),
                 });
             }
         }
@@ -105,8 +92,20 @@ impl History {
         self.taken
     }
 
-    /// Keeps the series of these routes, makes the ones that are missing, and forgets the others.
-    fn keep_series_of(&mut self, reading: &Reading) {
+    /// The routes that are gone and have a history yet, the latest gone first.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &str> {
+        let names = self.series.iter().filter_map(|it| it.route.as_deref());
+        names.filter(|name| !self.is_in_use(name))
+    }
+
+    fn is_in_use(&self, route: &str) -> bool {
+        let routes = self.now().map_or(&[][..], |reading| &reading.routes);
+        routes.iter().any(|it| it.name == route)
+    }
+
+    /// Keeps the series of these routes, and makes the ones that are missing. Those of other routes stay behind them while they
+    /// have anything to show, and as far as there is room.
+    fn keep_series_of(&mut self, reading: &Reading, now: Instant) {
         let routes = reading.routes.iter().take(ROUTES_MAX);
         let wanted = [None]
             .into_iter()
@@ -114,10 +113,18 @@ impl History {
         let mut old = std::mem::take(&mut self.series);
         for route in wanted {
             let place = old.iter().position(|it| it.route.as_deref() == route);
-            let series = place.map(|place| old.swap_remove(place));
-            self.series
-                .push(series.unwrap_or_else(|| Series::new(route)));
+            let mut series = match place {
+                Some(place) => old.remove(place),
+                None => Series::new(route, now),
+            };
+            series.seen = now;
+            self.series.push(series);
         }
+        old.retain(|gone| now.duration_since(gone.seen) < REMEMBERED);
+        // Stable: those that went earlier are behind already.
+        old.sort_by_key(|gone| Reverse(gone.seen));
+        self.series.extend(old);
+        self.series.truncate(1 + ROUTES_MAX);
     }
 
     /// The bytes that all samples take.
@@ -131,12 +138,12 @@ impl History {
 }
 
 impl Series {
-    fn new(route: Option<&str>) -> Self {
+    fn new(route: Option<&str>, now: Instant) -> Self {
         Self {
             route: route.map(str::to_owned),
             fine: VecDeque::with_capacity(FINE_MAX + COARSE_EVERY),
             coarse: VecDeque::with_capacity(COARSE_MAX),
-            counted: Counts::default(),
+            seen: now,
         }
     }
 
@@ -175,52 +182,6 @@ impl Series {
     }
 }
 
-impl Sample {
-    /// This and the next one as one: what happened adds up, and of what goes up and down the worst is kept.
-    fn join(self, next: Self) -> Self {
-        Self {
-            at: next.at,
-            seconds: self.seconds + next.seconds,
-            counts: self.counts.zip(&next.counts, u32::saturating_add),
-            levels: Levels {
-                window: match (self.levels.window, next.levels.window) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                },
-                in_flight: self.levels.in_flight.max(next.levels.in_flight),
-                waiting: self.levels.waiting.max(next.levels.waiting),
-                budget: self.levels.budget.min(next.levels.budget),
-            },
-        }
-    }
-}
-
-impl Levels {
-    fn of(reading: &Reading, route: Option<&RouteReading>) -> Self {
-        let windows = reading.windows.iter().enumerate();
-        let windows: Vec<_> = windows
-            .filter(|(index, _)| route.is_none_or(|route| route.window == *index))
-            .map(|(_, window)| window)
-            .collect();
-        let limits = windows.iter().filter(|window| window.gate_closed);
-        let limits = limits.map(|window| window.window);
-        let budgets = reading.budgets.iter().enumerate();
-        let shares = budgets
-            .filter(|(index, _)| route.is_none_or(|route| route.budget == *index))
-            .map(|(_, budget)| budget.tokens / budget.capacity_tokens.max(f64::MIN_POSITIVE));
-        let in_windows = windows.iter().map(|window| window.waiting).sum::<usize>();
-        Self {
-            window: limits.reduce(|one, other| one + other).map(to_f32),
-            in_flight: narrow(windows.iter().map(|it| it.in_flight as u64).sum()),
-            waiting: match route {
-                None => u32::try_from(reading.waiting.max(0)).unwrap_or(u32::MAX),
-                Some(_) => narrow(in_windows as u64),
-            },
-            budget: to_f32(shares.fold(1.0, f64::min)),
-        }
-    }
-}
-
 /// How long the given share of requests waited at most, in seconds; none if there were no requests.
 pub(super) fn wait_quantile<T: Copy + Into<u64>>(counts: &Counts<T>, share: f64) -> Option<f64> {
     let ended: u64 = counts.waits.iter().map(|count| (*count).into()).sum();
@@ -236,20 +197,17 @@ pub(super) fn wait_quantile<T: Copy + Into<u64>>(counts: &Counts<T>, share: f64)
     place.map(wait_at)
 }
 
-fn total(reading: &Reading) -> Counts<u64> {
-    let none = Counts::default();
-    reading.routes.iter().fold(none, |sum, route| {
-        sum.zip(&route.counts, |sum, one| sum + one)
-    })
-}
-
-fn narrow(count: u64) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "three digits are shown")]
-fn to_f32(level: f64) -> f32 {
-    level as f32
+/// What was counted of every route since the start, whether it is there or gone.
+fn counted(reading: &Reading) -> impl Iterator<Item = (&str, &Counts<u64>)> {
+    let routes = reading
+        .routes
+        .iter()
+        .map(|it| (it.name.as_str(), &it.counts));
+    let gone = reading
+        .gone
+        .iter()
+        .map(|(name, counts)| (name.as_str(), counts));
+    routes.chain(gone)
 }
 
 /// So many samples of one second are kept, and up to [`COARSE_EVERY`] more until they are joined.
@@ -261,7 +219,11 @@ const COARSE_EVERY: usize = 5;
 /// So many joined samples are kept: the 13 minutes before the last two.
 const COARSE_MAX: usize = (15 * 60 - FINE_MAX) / COARSE_EVERY;
 
-/// So many routes have a history of their own; the others are only part of that of all together.
+/// What is older is forgotten.
+const REMEMBERED: Duration = Duration::from_secs((FINE_MAX + COARSE_EVERY * COARSE_MAX) as u64);
+
+/// So many routes have a history of their own, those that are gone included, who make room for others; the rest is only part of
+/// that of all together.
 pub(super) const ROUTES_MAX: usize = 32;
 
 /// The most bytes that all samples may take: 2.3 MiB with [`ROUTES_MAX`] routes; with `default` alone it is 141 KiB.

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE};
@@ -15,11 +14,11 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use crate::proxy::body::{BoxError, ResponseBody};
 use crate::proxy::error::Error;
-use crate::proxy::{Proxy, respond};
+use crate::proxy::{Current, respond};
 
 /// The layers around the walk: what is not ours to write. A panic is a bug; it costs its own request only.
 pub(super) fn stack<B>(
-    proxy: Arc<Proxy>,
+    current: Current,
     client: IpAddr,
 ) -> impl Service<Request<B>, Response = Response<ResponseBody>, Error = Infallible, Future: Send>
 + Clone
@@ -36,7 +35,8 @@ where
         }))
         .layer(SetSensitiveRequestHeadersLayer::new(SECRETS))
         .service(service_fn(move |request: Request<B>| {
-            let proxy = Arc::clone(&proxy);
+            // A request ends on the path that it begins on, whatever is reloaded meanwhile.
+            let proxy = current.load_full();
             async move { Ok::<_, Infallible>(proxy.serve(request, client).await) }
         }))
 }

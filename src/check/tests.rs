@@ -191,7 +191,8 @@ fn a_summary_names_where_everything_is() {
 
     assert_eq!(
         summary(&loaded),
-        "configuration is valid\n  upstream  https://api.example/prod\n  listen    127.0.0.1:7480\n  admin     127.0.0.1:7481\n  routes    a, default\n"
+        "configuration is valid\n  upstream  https://api.example/prod\n  listen    127.0.0.1:7480\n  admin     127.0.0.1:7481\n  routes    a, default\n  \
+         restart   listen, admin.listen, admin.pages, tls.listen, log.format; a reload changes all else\n"
     );
 }
 

@@ -7,20 +7,23 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::layer::{Layer, Layers, View};
 use super::value::Value;
+use crate::proxy::route::is_ambiguous;
+use crate::retry::backoff::Backoff;
+use crate::retry::classify::Class;
 
 /// Everything odd in what was configured.
 pub(super) fn warnings(layers: &Layers) -> Vec<Fault> {
     let mut warnings = Vec::new();
     let top = View::top(layers);
     switches(top, &mut warnings);
-    times(top, &mut warnings);
-    budget(top, &mut warnings);
-    for route in &layers.routes {
-        let view = View::route(layers, route);
+    let routes = layers.routes.iter();
+    let views = routes.map(|route| View::route(layers, route));
+    for view in [top].into_iter().chain(views) {
         times(view, &mut warnings);
+        attempts(view, &mut warnings);
         budget(view, &mut warnings);
     }
-    covered(layers, &mut warnings);
+    unreachable(layers, &mut warnings);
     warnings
 }
 
@@ -64,17 +67,18 @@ fn times(view: View<'_>, warnings: &mut Vec<Fault>) {
     };
     let exceeds = |path: &str, limit: Duration| view.time(path).is_some_and(|time| time > limit);
 
+    // Somewhat above is usual: an attempt that was started in time is worth waiting for.
     warn(
         &["deadline.attempt", "deadline.total"],
         exceeds("deadline.attempt", total.saturating_mul(2)),
         "`deadline.attempt` is more than twice `deadline.total`",
-        "an attempt that was started in time may keep its caller that long",
+        "an attempt that was started in time may keep its caller that long: set it to less",
     );
     warn(
         &["pace.max_wait", "deadline.total"],
         exceeds("pace.max_wait", total),
         "`pace.max_wait` is above `deadline.total`",
-        "the deadline ends the wait first",
+        "the deadline ends the wait first: set it to less, or the deadline to more",
     );
     // With full jitter the least wait is nothing, so a ceiling at twice the deadline is where most retries are lost.
     let ceiling = view.time("retry.backoff.max").unwrap_or(Duration::MAX);
@@ -84,9 +88,71 @@ fn times(view: View<'_>, warnings: &mut Vec<Fault>) {
             &[path, "retry.backoff.max", "deadline.total"],
             first.is_some_and(|first| first >= total.saturating_mul(2)),
             &format!("`{path}` is twice `deadline.total` or more"),
-            "half of all first retries would wait past the deadline, and are not made",
+            "half of all first retries would wait past the deadline, and are not made: set it to a fraction of the deadline",
         );
     }
+}
+
+/// Attempts that there is no time for.
+///
+/// Every wait is drawn from zero up to its ceiling, so that no sum of waits is certain; what is compared is their mean. After
+/// throttles the backoff counts only where the pace is off: in the learned window they wait for their turn.
+fn attempts(view: View<'_>, warnings: &mut Vec<Fault>) {
+    let (Some(total), Some(max)) = (view.time("deadline.total"), view.time("retry.backoff.max"))
+    else {
+        return;
+    };
+    let is_paced = view.word("pace.mode") == Some("adaptive");
+    for (class, base) in [
+        ("throttled", "throttle_base"),
+        ("suspected", "throttle_base"),
+        ("other", "base"),
+    ] {
+        let (limit, first) = (
+            format!("retry.max_attempts.{class}"),
+            format!("retry.backoff.{base}"),
+        );
+        let paths = [&limit, "retry.backoff.max", &first, "deadline.total"];
+        let (Some(wanted), Some(base)) = (view.count(&limit), view.time(&first)) else {
+            continue;
+        };
+        // What nobody wrote contradicts nothing.
+        if is_paced && class != "other" || !view.sets_any(&paths) || view.place(&paths).is_none() {
+            continue;
+        }
+        let backoff = Backoff {
+            throttle_base: base,
+            base,
+            max,
+        };
+        let fitting = attempts_within(total, wanted, backoff);
+        // One that waits past the deadline before its first retry is told so by its base.
+        if (2..wanted).contains(&fitting) && base < total.saturating_mul(2) {
+            warnings.push(Fault::new(
+                view.place(&paths),
+                format!(
+                    "`{limit}` = {wanted} is more than `deadline.total` ({}) has time for",
+                    Value::Time(total)
+                ),
+                format!(
+                    "by then the waits of {fitting} attempts are over, on average: set {fitting}, or less `retry.backoff`"
+                ),
+            ));
+        }
+    }
+}
+
+/// How many of the wanted attempts come within `total` when every wait is the mean of its kind.
+fn attempts_within(total: Duration, wanted: u32, backoff: Backoff) -> u32 {
+    let mut left = total;
+    for retry in 1..wanted {
+        let wait = backoff.ceiling(Class::Broken, retry) / 2;
+        match left.checked_sub(wait) {
+            Some(rest) => left = rest,
+            None => return retry,
+        }
+    }
+    wanted
 }
 
 fn budget(view: View<'_>, warnings: &mut Vec<Fault>) {
@@ -96,21 +162,34 @@ fn budget(view: View<'_>, warnings: &mut Vec<Fault>) {
         warnings.push(Fault::new(
             view.place(&income),
             "the budget earns nothing: `budget.ratio` and `budget.min_per_second` are 0",
-            "once `budget.capacity` is spent on retries that fail, nothing is retried until a restart",
+            "once `budget.capacity` is spent on retries that fail, nothing is retried until a restart: set one of them",
         ));
     }
 }
 
-/// Routes that an earlier one leaves nothing to.
-fn covered(layers: &Layers, warnings: &mut Vec<Fault>) {
+/// Routes that an earlier one leaves nothing to, or that their own path keeps requests from.
+fn unreachable(layers: &Layers, warnings: &mut Vec<Fault>) {
     for (index, route) in layers.routes.iter().enumerate() {
+        if let Some(path) = View::rule(route).text("path").filter(|_| loosens(route))
+            && is_ambiguous(&path)
+        {
+            warnings.push(Fault::new(
+                View::rule(route).place(&["path"]),
+                format!(
+                    "route `{}` gets no requests: two servers may read its path differently",
+                    View::rule(route).text("name").unwrap_or_default()
+                ),
+                "such a path never matches a route that loosens safety: leave out what loosens it, or the path",
+            ));
+            continue;
+        }
         let earlier = layers.routes[..index]
             .iter()
             .find(|earlier| covers(earlier, route));
         let Some(earlier) = earlier else { continue };
         let view = View::rule(route);
         let text = |layer: &Layer, path| View::rule(layer).text(path).unwrap_or_default();
-        let gets = if LOOSENING.iter().any(|path| earlier.slot(path).is_some()) {
+        let gets = if loosens(earlier) {
             "gets at most requests whose path holds `..`, `//` or an encoded step"
         } else {
             "gets no requests"
@@ -122,9 +201,13 @@ fn covered(layers: &Layers, warnings: &mut Vec<Fault>) {
                 text(route, "name"),
                 text(earlier, "name")
             ),
-            "put the narrower route first",
+            "put it before that one, or leave it out",
         ));
     }
+}
+
+fn loosens(route: &Layer) -> bool {
+    LOOSENING.iter().any(|path| route.slot(path).is_some())
 }
 
 fn covers(earlier: &Layer, later: &Layer) -> bool {

@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::keys::RETRIABLE;
 use super::layer::{Layer, Layers, View};
-use super::{Config, DEFAULT_ROUTE, words};
+use super::{Config, DEFAULT_ROUTE, effective, words};
 use crate::pace::{self, Limit};
 use crate::proxy::{self, deadline, replay, route, upstream};
 use crate::retry::backoff::Backoff;
@@ -64,6 +64,7 @@ pub(super) fn config(layers: &Layers) -> Config {
             format: words::LOG_FORMAT.value(top, "log.format"),
             requests: words::LOG_REQUESTS.value(top, "log.requests"),
         },
+        settings: effective::settings(layers),
     }
 }
 

@@ -14,6 +14,7 @@ use super::keys::{ARRAY_ITEMS_MAX, ARRAYS, Key, Scope, variable};
 use super::kind::{Fit, Kind};
 use super::layer::{Layer, Layers};
 use super::origin::{Origin, Place, Source};
+use super::parse::PEM;
 
 /// Reads one document, and notes what does not fit.
 pub(crate) struct Reader<'a> {
@@ -224,7 +225,11 @@ fn unfit(key: &Key, fit: &Fit, place: &Place) -> Fault {
     if let Some(meant) = &fit.misfit.meant {
         expected.push_str(&format!("; did you mean {meant}?"));
     }
-    let has_secret = key.kind == Kind::Url && fit.written.contains('@');
+    // A password or a key in a URL, or a private key in the place of its file's name.
+    let has_secret = match key.kind {
+        Kind::Url => fit.written.contains(['@', '?']),
+        kind => kind == Kind::Text && fit.written.contains(PEM),
+    };
     let what = if has_secret {
         format!("`{}` holds what may be a secret", key.path)
     } else {

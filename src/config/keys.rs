@@ -20,6 +20,8 @@ pub(crate) struct Key {
     pub(crate) about: &'static str,
     /// Whether a route may set it too.
     pub(crate) in_routes: bool,
+    /// Whether a change of it is in use after a restart only.
+    pub(crate) needs_restart: bool,
     /// Whether this version honours it.
     pub(crate) supported: bool,
 }
@@ -88,6 +90,11 @@ impl Key {
         self
     }
 
+    const fn needs_restart(mut self) -> Self {
+        self.needs_restart = true;
+        self
+    }
+
     const fn unsupported(mut self) -> Self {
         self.supported = false;
         self
@@ -119,6 +126,7 @@ const fn key(
         default,
         about,
         in_routes: false,
+        needs_restart: false,
         supported: true,
     }
 }
@@ -187,14 +195,14 @@ const ON_OFF: Kind = Kind::Word(&["on", "off"]);
 
 #[rustfmt::skip]
 const KEYS: &[Key] = &[
-    key("listen", Kind::Address, Some(d::LISTEN), "Where clients connect."),
+    key("listen", Kind::Address, Some(d::LISTEN), "Where clients connect.").needs_restart(),
     key("upstream", Kind::Url, None, "Where requests go; its path is put before the request's.").in_routes(),
     key("host", Kind::Word(&["upstream", "client"]), Some(d::HOST), "Which Host the upstream sees."),
     key("forwarded", Kind::Word(&["off", "x-forwarded-for", "forwarded"]), Some(d::FORWARDED), "How the client's address is told to the upstream."),
     key("bypass", Kind::Bool, Some(d::BYPASS), "Kill switch: pass everything straight through, still counted."),
 
-    key("admin.listen", Kind::Address, Some(d::ADMIN_LISTEN), "Where health, readiness and metrics are served."),
-    key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show routes, upstreams and requests (/, /status): loopback peers, or anyone."),
+    key("admin.listen", Kind::Address, Some(d::ADMIN_LISTEN), "Where health, readiness and metrics are served.").needs_restart(),
+    key("admin.pages", Kind::Word(&["loopback", "any"]), Some(d::ADMIN_PAGES), "Who may see the pages that show routes, upstreams and requests (/, /status, /config): loopback peers, or anyone.").needs_restart(),
 
     key("deadline.total", TIME, Some(d::DEADLINE_TOTAL), "Nothing waits or starts after it; an attempt in flight keeps its own limit.").in_routes(),
     key("deadline.attempt", TIME, Some(d::DEADLINE_ATTEMPT), "Limit of one attempt, to the answer's head.").in_routes(),
@@ -252,9 +260,9 @@ const KEYS: &[Key] = &[
     key("tls.upstream.client_cert", Kind::Text, None, "Our PEM certificate chain, where the upstream asks for one."),
     key("tls.upstream.client_key", Kind::Text, None, "The PEM key that belongs to client_cert."),
     key("tls.upstream.server_name", Kind::Text, None, "The name to expect in the upstream's certificate, if not its host."),
-    key("tls.listen.cert", Kind::Text, None, "PEM certificate chain shown to clients."),
-    key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert."),
-    key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from."),
+    key("tls.listen.cert", Kind::Text, None, "PEM certificate chain shown to clients.").needs_restart(),
+    key("tls.listen.key", Kind::Text, None, "The PEM key that belongs to cert.").needs_restart(),
+    key("tls.listen.client_ca", Kind::Text, None, "PEM roots that clients' certificates must come from.").needs_restart(),
 
     key("sign.region", Kind::Text, None, "The AWS region to sign requests for.").unsupported(),
     key("sign.service", Kind::Text, Some(d::SIGN_SERVICE), "The AWS service to sign requests for.").unsupported(),
@@ -262,7 +270,7 @@ const KEYS: &[Key] = &[
 
     key("shutdown.grace", TIME_OR_ZERO, Some(d::SHUTDOWN_GRACE), "The longest that a drain takes."),
 
-    key("log.format", Kind::Word(&["json", "text"]), Some(d::LOG_FORMAT), "The form of a log line."),
+    key("log.format", Kind::Word(&["json", "text"]), Some(d::LOG_FORMAT), "The form of a log line.").needs_restart(),
     key("log.requests", Kind::Word(&["all", "retried", "none"]), Some(d::LOG_REQUESTS), "Which requests are logged."),
 ];
 

@@ -66,6 +66,9 @@ pub(crate) fn value(kind: Kind, text: &str) -> Parsed {
             .map_err(|_| kind.misfit()),
         Kind::Name => name(kind, text),
         Kind::Pattern => pattern(kind, text),
+        Kind::Text if text.contains(PEM) => Err(Misfit::new(
+            "the name of a file: this is what stands in one",
+        )),
         Kind::Text if !text.is_empty() && text.len() <= TEXT_BYTES_MAX => {
             Ok(Value::Text(text.to_owned()))
         }
@@ -260,6 +263,9 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// The longest text: what a classified body can hold, and more than any path or file name.
 const TEXT_BYTES_MAX: usize = 4096;
+
+/// How a certificate or a key begins, where the name of its file is expected (RFC 7468).
+pub(super) const PEM: &str = "-----BEGIN ";
 
 /// Methods that are always in capitals (RFC 9110 section 9, RFC 5789).
 const STANDARD_METHODS: [&str; 9] = [

@@ -9,6 +9,7 @@ use super::{Config, Error, Flags, Loaded, Sources};
 mod amounts;
 mod environment;
 mod faults;
+mod keys;
 mod order;
 mod routes;
 mod samples;

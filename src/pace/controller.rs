@@ -102,12 +102,21 @@ impl Controller {
         }
     }
 
-    /// Follows other parameters from now on. What was learned stays; so do those who wait, even if they are now too many.
+    /// Follows other parameters from now on. What was learned stays, unless nothing is to be learned any more; so do those who wait,
+    /// even if they are now too many.
     pub fn set_params(&mut self, params: Params, now: Instant) {
         self.advance(now);
         if params.limit != self.params.limit {
             self.known = params.limit.map(|limit| KnownLimit::new(limit, now));
             self.known_from = self.now;
+        }
+        if params.mode == Mode::Off {
+            // What nobody learns from could never be unlearned: a closed gate would stay closed.
+            self.gate = Gate::new();
+            self.outage = Outage::new();
+            self.backlog = Backlog::new(self.now);
+            self.neighbours = Neighbours::new();
+            self.holds.clear();
         }
         self.queue.set_limit(params.max_waiting);
         self.window.set_max(params.max_in_flight.max(1) as f64);

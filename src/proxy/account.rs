@@ -9,6 +9,7 @@
 
 mod history;
 mod shown;
+mod traced;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use super::error::Error;
 use super::headers::{REDRIVE_ATTEMPTS, REDRIVE_RAN, REDRIVE_REASON, REDRIVE_WAITED};
 use super::lane::Lane;
 use super::metrics::RequestOutcome;
+use super::recent::shown_method;
+use super::trace::{Attempted, Trace};
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified, Ran};
@@ -41,6 +44,8 @@ pub struct Account {
     lane: Arc<Lane>,
     told: Told,
     in_flight: IntGauge,
+    /// What is told to whoever collects traces.
+    pub trace: Trace,
     method: Method,
     /// Its target, for the beginning of its path.
     uri: Uri,
@@ -74,12 +79,14 @@ impl Account {
         in_flight: IntGauge,
         method: Method,
         uri: Uri,
+        trace: Trace,
     ) -> Self {
         in_flight.inc();
         Self {
             lane,
             told,
             in_flight,
+            trace,
             method,
             uri,
             is_routed: false,
@@ -105,6 +112,11 @@ impl Account {
         self.lane = lane;
     }
 
+    /// An attempt begins.
+    pub fn begin(&mut self, at: Instant) {
+        self.trace.begin(at, &self.lane.target.authority);
+    }
+
     /// An attempt ended that took this long, with this answer if there was one.
     pub fn attempt(
         &mut self,
@@ -115,6 +127,13 @@ impl Account {
         let waited = self.waited.saturating_sub(self.waited_told);
         self.waited_told = self.waited;
         self.history.add(outcome, waited, took, answer);
+        self.trace.end(&Attempted {
+            outcome,
+            waited,
+            took,
+            status: answer.map(|(status, _)| status),
+            request_id: self.history.last_request_id(),
+        });
         self.last = Some(*outcome);
         self.ran = self.ran.max(Some(outcome.ran));
         self.looked_throttled |= outcome.class.is_throttle_like();
@@ -211,10 +230,9 @@ impl Account {
 
     fn tell(&self, outcome: RequestOutcome, took: Duration) {
         let (error, detail) = self.error.as_ref().map(|(word, text)| (word, text)).unzip();
-        let method = self.method.as_str();
         tracing::info!(
             route = self.lane.name,
-            method = method.get(..METHOD_BYTES_MAX).unwrap_or(method),
+            method = shown_method(&self.method),
             status = self.status.map(|status| status.as_u16()),
             outcome = outcome.as_str(),
             verdict = self.verdict(),
@@ -266,11 +284,9 @@ impl Drop for Account {
             self.tell(outcome, took);
         }
         self.show(outcome, took);
+        self.close_trace(outcome);
     }
 }
 
 /// The field of the log's line that holds a list: `{:#?}` of its value is JSON.
 pub const ATTEMPTS: &str = "attempts";
-
-/// A method is a word of the client's choice, but the known ones are short.
-const METHOD_BYTES_MAX: usize = 16;

@@ -24,13 +24,18 @@ use self::crowd::Place;
 use self::keeper::{Keeper, State};
 use super::metrics::PaceGauges;
 use crate::clock;
-use crate::pace::{Admission, Attempt, Params, Snapshot, Waiter, WaiterId};
+use crate::pace::{Admission, Attempt, Mode, Params, Snapshot, Waiter, WaiterId};
 
 pub use self::crowd::Crowd;
 pub use self::lessons::Seen;
 
-/// The door to one upstream, or to one route that has its own.
-pub struct Door(Arc<Keeper>);
+/// The door to one upstream, or to one route that has its own. After a reload another one stands for the same door; who asked at
+/// this one keeps the patience that it had.
+pub struct Door {
+    keeper: Arc<Keeper>,
+    params: Params,
+    gauges: PaceGauges,
+}
 
 /// One attempt may be in flight.
 pub struct Permit {
@@ -54,6 +59,7 @@ pub struct Waiting {
     /// Set once the turn came, or will not come.
     is_over: bool,
     asked: Waiter,
+    max_wait: Duration,
     _place: Place,
 }
 
@@ -69,7 +75,23 @@ pub struct Refused {
 impl Door {
     /// A door with everything free; what it learns is shown in `gauges`. Needs a runtime for its driver.
     pub fn new(params: Params, crowd: Arc<Crowd>, gauges: PaceGauges, now: Instant) -> Self {
-        Self(Keeper::start(params, crowd, gauges, now))
+        let params = sound(params);
+        Self {
+            keeper: Keeper::start(params, crowd, &gauges.route, now),
+            params,
+            gauges,
+        }
+    }
+
+    /// The same door by other parameters. What was learned stays, and so do those who wait.
+    pub fn follow(&self, params: Params, gauges: PaceGauges, now: Instant) -> Self {
+        let params = sound(params);
+        self.keeper.follow(params, &gauges.route, now);
+        Self {
+            keeper: Arc::clone(&self.keeper),
+            params,
+            gauges,
+        }
     }
 
     /// Asks for an attempt's turn.
@@ -77,7 +99,7 @@ impl Door {
     /// # Errors
     /// When waiting would be in vain, or too many wait.
     pub fn ask(&self, waiter: Waiter) -> Result<Asked, Refused> {
-        let door = &self.0;
+        let door = &self.keeper;
         let now = clock::now();
         let mut state = door.lock();
         let State {
@@ -100,6 +122,7 @@ impl Door {
                         turn,
                         is_over: false,
                         asked: waiter,
+                        max_wait: self.params.max_wait,
                         _place: place,
                     }))
                 }
@@ -120,10 +143,10 @@ impl Door {
     /// How long a retry should rest after a throttle-like outcome, before it asks for its turn: the `retry_number`th of its
     /// request, from 1. `None` where nothing is learned, so that the policy's backoff says it.
     pub fn rest(&self, retry_number: u32) -> Option<Duration> {
-        if !self.0.is_learning() {
+        if !self.is_learning() {
             return None;
         }
-        let mut state = self.0.lock();
+        let mut state = self.keeper.lock();
         let State {
             controller, rng, ..
         } = &mut *state;
@@ -132,7 +155,7 @@ impl Door {
 
     /// When a client that was throttled should come back, as far as that is learned.
     pub fn come_back_after(&self) -> Option<Duration> {
-        let controller = &mut self.0.lock().controller;
+        let controller = &mut self.keeper.lock().controller;
         let rate = controller.learned_per_second(clock::now())?;
         #[expect(
             clippy::cast_precision_loss,
@@ -148,7 +171,7 @@ impl Door {
     ///
     /// Returns whether there was room to wait.
     pub async fn back_off(&self, wait: Duration) -> bool {
-        let Some(_place) = self.0.crowd.join() else {
+        let Some(_place) = self.keeper.crowd.join() else {
             return false;
         };
         tokio::time::sleep(wait).await;
@@ -157,15 +180,19 @@ impl Door {
 
     /// Whether the pace is learned.
     pub fn is_learning(&self) -> bool {
-        self.0.is_learning()
+        self.params.mode == Mode::Adaptive
+    }
+
+    /// The route that it is named after.
+    pub fn label(&self) -> &str {
+        &self.gauges.route
     }
 
     /// The route that it is named after, and what can be seen of its pace now. Brings its gauges up to date.
     pub fn show(&self) -> (&str, Snapshot) {
-        let seen = self.0.lock().controller.snapshot(clock::now());
-        let gauges = &self.0.gauges;
-        gauges.show(&seen);
-        (&gauges.route, seen)
+        let seen = self.keeper.lock().controller.snapshot(clock::now());
+        self.gauges.show(&seen);
+        (&self.gauges.route, seen)
     }
 }
 
@@ -206,7 +233,7 @@ impl Waiting {
     /// # Errors
     /// When the turn does not come in time.
     pub async fn turn(mut self) -> Result<Permit, Refused> {
-        let patience = self.asked.since + self.door.params.max_wait;
+        let patience = self.asked.since + self.max_wait;
         let deadline = self
             .asked
             .answer_by
@@ -259,6 +286,17 @@ impl Refused {
         }
     }
 }
+
+fn sound(params: Params) -> Params {
+    Params {
+        // Without any wait allowed, who comes still has its one moment.
+        max_wait: params.max_wait.max(WAIT_MIN),
+        ..params
+    }
+}
+
+/// Who may go at once goes, even where nobody is to wait.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// What a client is told when the process holds too many: a token bucket refills within about a second.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

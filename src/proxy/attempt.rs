@@ -81,6 +81,9 @@ impl<'a> Exchange<'a> {
                 let waited = clock::now().saturating_duration_since(self.deadline.arrival);
                 Error::Deadline { waited }
             } else {
+                if self.shared.drain.ends_before(clock::now()) {
+                    self.account.stop(Reason::Shutdown);
+                }
                 let retry_after = refused.retry_after;
                 Error::Shed { retry_after }
             }

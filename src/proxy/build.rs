@@ -1,20 +1,22 @@
 //! Builds the path of a request from its parameters: who shares which upstream, bucket and door.
+//!
+//! The first path begins with nothing. Every later one follows another, which goes on serving what it began: it takes over
+//! what that one learned, and the connections of every upstream that stays as it is. All that can fail is done first, so that
+//! a path that cannot be built has changed nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use prometheus::{Gauge, GaugeVec, IntGauge, Opts, Registry};
+use prometheus::{IntGauge, Registry};
 
 use super::account::Told;
-use super::admit::{Crowd, Door};
+use super::admit::Door;
 use super::lane::{Bucket, Lane};
-use super::metrics::{Families, PaceFamilies, RouteMetrics};
+use super::lasting::{Lasting, Learned, Owner};
 use super::names::Names;
-use super::notice::Notices;
-use super::pulse::Pulse;
-use super::replay::Memory;
 use super::route::{self, Share, Table};
 use super::shared::{Drain, Shared};
+use super::trace::Tracer;
 use super::tunnel::Tunnels;
 use super::upstream::{self, HeaderCase, TlsError, Upstream};
 use super::{Params, Proxy};
@@ -58,18 +60,12 @@ pub enum BuildError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// What routes to the same upstream share.
-struct Site {
+/// An upstream with its connections, and what they are made by.
+#[derive(Clone)]
+pub(super) struct Pooled {
     target: upstream::Params,
-    upstream: Arc<Upstream>,
-    bucket: Option<Arc<Bucket>>,
-    door: Option<Arc<Door>>,
-}
-
-/// The gauges of one bucket a label.
-struct BucketGauges {
-    tokens: GaugeVec,
-    capacity: GaugeVec,
+    header_case: HeaderCase,
+    pub(super) upstream: Arc<Upstream>,
 }
 
 impl Proxy {
@@ -77,173 +73,163 @@ impl Proxy {
     ///
     /// # Errors
     /// When an upstream's TLS cannot be set up.
-    pub fn build(params: &Params, around: Surroundings<'_>) -> Result<Arc<Self>, BuildError> {
-        let families = Families::register(around.registry)?;
-        let Fleet {
-            lanes,
-            buckets,
-            doors,
-            upstreams,
-        } = fleet(params, &families, &around)?;
-        let default = lanes.last().expect("the default route is always there");
+    pub fn build(params: &Params, around: &Surroundings<'_>) -> Result<Arc<Self>, BuildError> {
+        let lasting = Arc::new(Lasting::register(around.registry)?);
+        let tunnels = Tunnels::new(lasting.families.gauges.tunnels.clone());
+        let shared = Shared::new(params, around, tunnels);
+        Self::assemble(params, around, lasting, shared, &[])
+    }
+
+    /// Builds the path by other parameters, to be used from now on in this one's place: it shares what was learned, what is counted,
+    /// and the connections of the upstreams that stay as they are. Reads the files that TLS towards the others needs, and
+    /// blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// When an upstream's TLS cannot be set up; then nothing has changed.
+    pub fn follow(
+        &self,
+        params: &Params,
+        around: &Surroundings<'_>,
+    ) -> Result<Arc<Self>, BuildError> {
+        let shared = self.shared.follow(params, around);
+        let lasting = Arc::clone(&self.lasting);
+        Self::assemble(params, around, lasting, shared, &self.pools)
+    }
+
+    fn assemble(
+        params: &Params,
+        around: &Surroundings<'_>,
+        lasting: Arc<Lasting>,
+        shared: Shared,
+        before: &[Pooled],
+    ) -> Result<Arc<Self>, BuildError> {
+        let open = &lasting.families.gauges.upstream_connections;
+        let pools = pools(params, around, before, open)?;
+        let now = clock::now();
+        let waiting = params.routes.iter().map(|route| route.pace.max_waiting);
+        lasting.crowd.set_limit(waiting.max().unwrap_or(0));
         let limit = i64::try_from(params.replay.max_total).unwrap_or(i64::MAX);
-        families.gauges.replay_limit_bytes.set(limit);
-        let memory = Memory::new(params.replay);
-        let tunnels = Tunnels::new(families.gauges.tunnels.clone());
+        lasting.families.gauges.replay_limit_bytes.set(limit);
+
+        let mut learned = lasting.learned();
+        let shown = (learned.buckets.in_use(), learned.doors.in_use());
+        learned.begin();
+        // The default route comes last in the table and first here, so that what is shared is labelled with its name.
+        let routes = params.routes.iter().rev();
+        let mut lanes: Vec<_> = routes
+            .map(|route| Arc::new(lane(route, &lasting, &mut learned, &pools, now)))
+            .collect();
+        lanes.reverse();
+        let names = params.routes.iter().map(|route| route.name.as_str());
+        learned.end(&lasting.families, names);
+        let (buckets, doors) = (learned.buckets.in_use(), learned.doors.in_use());
+        drop(learned);
+
+        for label in shown.0.iter().map(|it| it.label()) {
+            if !buckets.iter().any(|it| it.label() == label) {
+                lasting.budgets.forget(label);
+            }
+        }
+        for label in shown.1.iter().map(|it| it.label()) {
+            if !doors.iter().any(|it| it.label() == label) {
+                lasting.paces.forget(label);
+            }
+        }
+        let default = lanes.last().expect("the default route is always there");
+        let targets = params.routes.iter().map(|route| &route.upstream);
         Ok(Arc::new(Self {
             table: Table::new(params.routes.iter().zip(lanes.iter().cloned()).collect()),
             default: Arc::clone(default),
             lanes,
             buckets,
             doors,
-            upstreams,
-            names: Names::new(
-                around.own_port,
-                params.routes.iter().map(|route| &route.upstream),
-            ),
-            shared: Shared::new(params, &around, memory, tunnels),
+            pools,
+            names: Names::new(around.own_port, targets),
+            shared,
             told: around.told,
-            gauges: families.gauges,
+            tracer: Tracer::new(around.is_secure),
+            gauges: lasting.families.gauges.clone(),
+            lasting,
         }))
     }
 }
 
-/// The lanes in the order of their routes, every bucket that they spend from, every door that they go through, and every
-/// upstream that they lead to.
-struct Fleet {
-    lanes: Vec<Arc<Lane>>,
-    buckets: Vec<Arc<Bucket>>,
-    doors: Vec<Arc<Door>>,
-    upstreams: Vec<Arc<Upstream>>,
-}
-
-fn fleet(
-    params: &Params,
-    families: &Families,
-    around: &Surroundings<'_>,
-) -> Result<Fleet, BuildError> {
-    let gauges = BucketGauges::register(around.registry)?;
-    let paces = PaceFamilies::register(around.registry)?;
-    let max_waiting = params.routes.iter().map(|route| route.pace.max_waiting);
-    let crowd = Crowd::new(
-        max_waiting.max().unwrap_or(0),
-        families.gauges.waiting.clone(),
-    );
-    let open = &families.gauges.upstream_connections;
-    let (mut sites, mut lanes) = (Vec::new(), Vec::new());
-    let (mut buckets, mut doors) = (Vec::new(), Vec::new());
-    let recent = Arc::default();
-    // The default route comes last in the table and first here, so that what is shared is labelled with its name.
-    for (index, route) in params.routes.iter().enumerate().rev() {
-        let site = site(&mut sites, route, open, around)?;
-        let bucket = shared_or_own(route.budget_share, &mut site.bucket, || {
-            let bucket = Arc::new(Bucket::new(
-                &route.name,
-                route.budget,
-                gauges.of(route),
-                clock::now(),
-            ));
-            buckets.push(Arc::clone(&bucket));
-            bucket
-        });
-        let door = shared_or_own(route.pace_share, &mut site.door, || {
-            let gauges = paces.of(&route.name);
-            let door = Door::new(route.pace, Arc::clone(&crowd), gauges, clock::now());
-            let door = Arc::new(door);
-            doors.push(Arc::clone(&door));
-            door
-        });
-        lanes.push(Arc::new(Lane {
-            index,
-            name: route.name.clone(),
-            deadline: route.deadline.clone(),
-            policy: Arc::new(route.retry.clone()),
-            target: route.upstream.clone(),
-            upstream: Arc::clone(&site.upstream),
-            bucket,
-            door,
-            metrics: RouteMetrics::new(families, &route.name),
-            notices: Notices::default(),
-            pulse: Pulse::new(),
-            recent: Arc::clone(&recent),
-        }));
-    }
-    lanes.reverse();
-    Ok(Fleet {
-        lanes,
-        buckets,
-        doors,
-        upstreams: sites.into_iter().map(|site| site.upstream).collect(),
-    })
-}
-
-fn site<'a>(
-    sites: &'a mut Vec<Site>,
+/// A route at work, with what it learned before.
+fn lane(
     route: &route::Params,
-    open: &IntGauge,
-    around: &Surroundings<'_>,
-) -> Result<&'a mut Site, BuildError> {
-    let position = match sites.iter().position(|site| site.target == route.upstream) {
-        Some(position) => position,
-        None => {
-            let (header_case, expiry) = (around.header_case, around.expiries.place());
-            let upstream = Upstream::new(&route.upstream, header_case, open.clone(), &expiry);
-            let upstream = upstream.map_err(|source| BuildError::Tls {
-                authority: route.upstream.authority.to_string(),
-                source: Box::new(source),
-            })?;
-            sites.push(Site {
-                target: route.upstream.clone(),
-                upstream: Arc::new(upstream),
-                bucket: None,
-                door: None,
-            });
-            sites.len() - 1
-        }
+    lasting: &Lasting,
+    learned: &mut Learned,
+    pools: &[Pooled],
+    now: Instant,
+) -> Lane {
+    let owner = |share| match share {
+        Share::Own => Owner::route(&route.upstream, &route.name),
+        Share::Upstream => Owner::upstream(&route.upstream),
     };
-    Ok(&mut sites[position])
-}
-
-/// What a route uses: its own, or the one of its site, which the first route to ask makes.
-fn shared_or_own<T>(
-    share: Share,
-    shared: &mut Option<Arc<T>>,
-    make: impl FnOnce() -> Arc<T>,
-) -> Arc<T> {
-    match share {
-        Share::Own => make(),
-        Share::Upstream => Arc::clone(shared.get_or_insert_with(make)),
+    let bucket = learned.buckets.renew(&owner(route.budget_share), |before| {
+        let gauges = lasting.budgets.of(&route.name);
+        match before {
+            Some(bucket) => bucket.follow(route.budget, gauges, now),
+            None => Bucket::new(route.budget, gauges, now),
+        }
+    });
+    let door = learned.doors.renew(&owner(route.pace_share), |before| {
+        let gauges = lasting.paces.of(&route.name);
+        match before {
+            Some(door) => door.follow(route.pace, gauges, now),
+            None => Door::new(route.pace, Arc::clone(&lasting.crowd), gauges, now),
+        }
+    });
+    let past = learned.past(route);
+    let counted = learned.counted(&lasting.families, &route.name);
+    let pool = pools.iter().find(|pool| pool.target == route.upstream);
+    Lane {
+        index: past.index,
+        name: route.name.clone(),
+        deadline: route.deadline.clone(),
+        policy: Arc::new(route.retry.clone()),
+        target: route.upstream.clone(),
+        upstream: Arc::clone(&pool.expect("every target has its pool").upstream),
+        bucket,
+        door,
+        metrics: Arc::clone(&counted.metrics),
+        notices: Arc::clone(&past.notices),
+        pulse: Arc::clone(&counted.pulse),
+        recent: Arc::clone(&lasting.recent),
     }
 }
 
-impl BucketGauges {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = GaugeVec::new(Opts::new(name, help), &["route"])?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
+/// The upstreams of all routes: those that stay as they are, and new ones.
+fn pools(
+    params: &Params,
+    around: &Surroundings<'_>,
+    before: &[Pooled],
+    open: &IntGauge,
+) -> Result<Vec<Pooled>, BuildError> {
+    let header_case = around.header_case;
+    let mut pools: Vec<Pooled> = Vec::new();
+    for target in params.routes.iter().map(|route| &route.upstream) {
+        let is_it = |pool: &&Pooled| pool.target == *target && pool.header_case == header_case;
+        if pools.iter().any(|pool| is_it(&pool)) {
+            continue;
+        }
+        let pool = match before.iter().find(is_it) {
+            Some(pool) => pool.clone(),
+            None => {
+                let expiry = around.expiries.place();
+                let upstream = Upstream::new(target, header_case, open.clone(), &expiry);
+                let upstream = upstream.map_err(|source| BuildError::Tls {
+                    authority: target.authority.to_string(),
+                    source: Box::new(source),
+                })?;
+                Pooled {
+                    target: target.clone(),
+                    header_case,
+                    upstream: Arc::new(upstream),
+                }
+            }
         };
-        Ok(Self {
-            tokens: gauge(
-                "redrive_retry_budget_tokens",
-                "Retries that the budget could pay for now.",
-            )?,
-            capacity: gauge(
-                "redrive_retry_budget_capacity_tokens",
-                "What the budget holds at most.",
-            )?,
-        })
+        pools.push(pool);
     }
-
-    fn of(&self, route: &route::Params) -> Gauge {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a gauge; capacities are far below 2^52"
-        )]
-        let capacity = route.budget.capacity_milli as f64 / 1000.0;
-        self.capacity
-            .with_label_values(&[&route.name])
-            .set(capacity);
-        self.tokens.with_label_values(&[&route.name])
-    }
+    Ok(pools)
 }

@@ -3,11 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use prometheus::Gauge;
-
 use super::admit::Door;
 use super::deadline;
-use super::metrics::RouteMetrics;
+use super::metrics::{BudgetGauges, RouteMetrics};
 use super::notice::Notices;
 use super::pulse::Pulse;
 use super::recent::Recent;
@@ -19,7 +17,7 @@ use crate::retry::classify::Class;
 
 /// A route at work.
 pub struct Lane {
-    /// Its place in the table; part of every cell's name.
+    /// Its part in every cell's name; no other route ever has the same.
     pub index: usize,
     /// Its name, for the log.
     pub name: String,
@@ -36,33 +34,44 @@ pub struct Lane {
     /// The door that its attempts go through.
     pub door: Arc<Door>,
     /// Its counters.
-    pub metrics: RouteMetrics,
+    pub metrics: Arc<RouteMetrics>,
     /// What is told of it once a minute.
-    pub notices: Notices,
+    pub notices: Arc<Notices>,
     /// What the status page counts of it.
-    pub pulse: Pulse,
+    pub pulse: Arc<Pulse>,
     /// Where its requests are explained; all routes share one.
     pub recent: Arc<Recent>,
 }
 
-/// A retry budget that several tasks spend from.
+/// A retry budget that several tasks spend from. After a reload another one stands for the same budget, with the costs of the
+/// new parameters; who still has this one pays, and gets back, what it said.
 pub struct Bucket {
-    /// The route that it is named after; `default` for a shared one.
-    route: String,
-    budget: Mutex<Budget>,
+    budget: Arc<Mutex<Budget>>,
     params: budget::Params,
-    tokens: Gauge,
+    gauges: BudgetGauges,
 }
 
 impl Bucket {
-    /// A full bucket, named after `route` and shown in `tokens`.
-    pub fn new(route: &str, params: budget::Params, tokens: Gauge, now: Instant) -> Self {
-        Self {
-            route: route.to_owned(),
-            budget: Mutex::new(Budget::new(params, now)),
+    /// A full bucket, shown in these gauges.
+    pub fn new(params: budget::Params, gauges: BudgetGauges, now: Instant) -> Self {
+        let budget = Arc::new(Mutex::new(Budget::new(params, now)));
+        Self::of(budget, params, gauges)
+    }
+
+    /// The same budget by other parameters. What is in it stays, up to the new capacity.
+    pub fn follow(&self, params: budget::Params, gauges: BudgetGauges, now: Instant) -> Self {
+        self.with(|budget| budget.set_params(params, now));
+        Self::of(Arc::clone(&self.budget), params, gauges)
+    }
+
+    fn of(budget: Arc<Mutex<Budget>>, params: budget::Params, gauges: BudgetGauges) -> Self {
+        let bucket = Self {
+            budget,
             params,
-            tokens,
-        }
+            gauges,
+        };
+        bucket.gauges.capacity.set(bucket.capacity());
+        bucket
     }
 
     /// A first attempt earns its share of a retry.
@@ -88,8 +97,13 @@ impl Bucket {
     /// The route that it is named after, and the tokens that it holds now. Brings its gauge up to date.
     pub fn show(&self) -> (&str, f64) {
         let tokens = tokens(self.with(|budget| budget.level_milli(clock::now())));
-        self.tokens.set(tokens);
-        (&self.route, tokens)
+        self.gauges.tokens.set(tokens);
+        (&self.gauges.route, tokens)
+    }
+
+    /// The route that it is named after.
+    pub fn label(&self) -> &str {
+        &self.gauges.route
     }
 
     /// The most tokens that it holds.

@@ -3,6 +3,7 @@
 //! Labels come from configuration and from closed vocabularies, never from a client. Every series exists from the start
 //! at 0, and its handle is looked up once, when its route is built.
 
+mod budget;
 mod families;
 mod pace;
 
@@ -14,6 +15,7 @@ use crate::retry::callers::CallerSource;
 use crate::retry::classify::{Class, Classified, Kind, Scope};
 use crate::retry::hint::Source;
 
+pub use self::budget::{BudgetFamilies, BudgetGauges};
 pub use self::families::{Families, Gauges};
 pub use self::pace::{PaceFamilies, PaceGauges};
 
@@ -105,7 +107,7 @@ impl RouteMetrics {
             responses: std::array::from_fn(|index| {
                 let status = STATUSES
                     .get(index)
-                    .map_or_else(|| "other".to_owned(), u16::to_string);
+                    .map_or_else(|| OTHER_STATUS.to_owned(), u16::to_string);
                 of(&counters.responses, &status)
             }),
             hints: Source::ALL.map(|it| counters.hints.with_label_values(&[it.as_str()])),
@@ -113,6 +115,43 @@ impl RouteMetrics {
             request_duration: durations.request.with_label_values(&[route]),
             attempt_duration: durations.attempt.with_label_values(&[route]),
             wait: durations.wait.with_label_values(&[route]),
+        }
+    }
+
+    /// Removes all series of one route. Who still has its handles counts for nobody.
+    pub fn forget(families: &Families, route: &str) {
+        let Families {
+            counters,
+            durations,
+            ..
+        } = families;
+        // What is not there need not be removed.
+        let remove = |family: &IntCounterVec, words: &[&str]| {
+            let labels = [&[route], words].concat();
+            family.remove_label_values(&labels).unwrap_or_default();
+        };
+        for outcome in RequestOutcome::ALL {
+            remove(&counters.requests, &[outcome.as_str()]);
+        }
+        for class in Class::ALL {
+            remove(&counters.attempts, &[class.as_str()]);
+            remove(&counters.retries, &[class.as_str()]);
+        }
+        for reason in Reason::ALL {
+            remove(&counters.skipped, &[reason.as_str()]);
+        }
+        for (kind, scope) in Kind::ALL
+            .into_iter()
+            .flat_map(|kind| Scope::ALL.map(|it| (kind, it)))
+        {
+            remove(&counters.throttled, &[kind.as_str(), scope.as_str()]);
+        }
+        for status in STATUSES {
+            remove(&counters.responses, &[&status.to_string()]);
+        }
+        remove(&counters.responses, &[OTHER_STATUS]);
+        for family in [&durations.request, &durations.attempt, &durations.wait] {
+            family.remove_label_values(&[route]).unwrap_or_default();
         }
     }
 
@@ -170,6 +209,9 @@ fn position<T: PartialEq, const N: usize>(all: &[T; N], one: T) -> usize {
         .position(|it| *it == one)
         .expect("ALL holds every variant")
 }
+
+/// What the statuses without a series of their own share.
+const OTHER_STATUS: &str = "other";
 
 /// The statuses with a series of their own; the rest share `other`, so that no upstream can make series.
 const STATUSES: [u16; 29] = [

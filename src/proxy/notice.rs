@@ -34,7 +34,7 @@ impl Notices {
     }
 
     /// Logs what happened since the last call, and starts anew.
-    fn tell(&self, route: &str) {
+    pub fn tell(&self, route: &str) {
         for notice in self.take(route) {
             tracing::warn!(route, "{notice}");
         }
@@ -69,13 +69,11 @@ impl Notices {
     }
 }
 
-/// Tells once a minute what happened on each of these routes, if it did. Never returns.
-pub async fn tell_each_minute<'a>(routes: impl Iterator<Item = (&'a str, &'a Notices)> + Clone) {
+/// Once a minute has what happened told, on all the routes that there are by then. Never returns.
+pub async fn tell_each_minute(tell: impl Fn()) {
     loop {
         tokio::time::sleep(EVERY).await;
-        for (route, notices) in routes.clone() {
-            notices.tell(route);
-        }
+        tell();
     }
 }
 
@@ -122,7 +120,10 @@ mod tests {
             .finish();
         let _logs = tracing::subscriber::set_default(subscriber);
         let routes = [("orders", &orders), ("search", &search)];
-        let telling = tell_each_minute(routes.into_iter());
+        let telling = tell_each_minute(|| {
+            let routes = routes.iter();
+            routes.for_each(|(route, notices)| notices.tell(route));
+        });
         let mut telling = std::pin::pin!(telling);
         let mut pass = async |seconds| {
             let span = Duration::from_secs(seconds);

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::lane::Lane;
-use super::metrics::RequestOutcome;
-use super::pulse::WAIT_BUCKETS;
+use super::Proxy;
+use super::metrics::{RequestOutcome, RouteMetrics};
+use super::pulse::{Pulse, WAIT_BUCKETS};
 use super::recent::Recent;
 use super::status::{Budget, Window};
 use crate::retry::Reason;
@@ -24,6 +24,8 @@ pub struct Reading {
     pub waiting: i64,
     /// Every route, in the order of the file; `default` comes last.
     pub routes: Vec<RouteReading>,
+    /// What was counted of routes that are gone and not forgotten, by name; what is on its way there still counts.
+    pub gone: Vec<(String, Counts<u64>)>,
     /// Every learned window.
     pub windows: Vec<Window>,
     /// Every retry budget.
@@ -45,6 +47,44 @@ pub struct RouteReading {
     pub budget: usize,
     /// What was counted since the start.
     pub counts: Counts<u64>,
+}
+
+impl Proxy {
+    /// Reads everything that the status page's history is made of.
+    pub fn read(&self) -> Reading {
+        let routes = self.lanes.iter().map(|lane| {
+            let window = self.doors.iter().position(|it| Arc::ptr_eq(it, &lane.door));
+            let budget = self
+                .buckets
+                .iter()
+                .position(|it| Arc::ptr_eq(it, &lane.bucket));
+            RouteReading {
+                name: lane.name.clone(),
+                dry_run: lane.policy.dry_run,
+                window: window.expect("every lane's door is among the doors"),
+                budget: budget.expect("every lane's bucket is among the buckets"),
+                counts: Counts::of(&lane.metrics, &lane.pulse),
+            }
+        });
+        Reading {
+            bypass: self.shared.bypass,
+            in_flight: self.gauges.in_flight.get(),
+            waiting: self.gauges.waiting.get(),
+            routes: routes.collect(),
+            gone: self.read_gone(),
+            windows: self.windows(),
+            budgets: self.budgets(),
+            recent: Arc::clone(&self.lasting.recent),
+        }
+    }
+
+    fn read_gone(&self) -> Vec<(String, Counts<u64>)> {
+        let learned = self.lasting.learned();
+        let all = learned.all_counted();
+        let gone = all.filter(|it| self.lanes.iter().all(|lane| lane.name != it.name));
+        gone.map(|it| (it.name.clone(), Counts::of(&it.metrics, &it.pulse)))
+            .collect()
+    }
 }
 
 /// What is counted of requests and attempts.
@@ -109,8 +149,7 @@ impl<T: Copy + Default> Default for Counts<T> {
 }
 
 impl Counts<u64> {
-    pub(super) fn of(lane: &Lane) -> Self {
-        let (metrics, pulse) = (&lane.metrics, &lane.pulse);
+    fn of(metrics: &RouteMetrics, pulse: &Pulse) -> Self {
         let ended = |outcomes: &[RequestOutcome]| {
             let counts = outcomes.iter().map(|it| metrics.requests(*it).get());
             counts.sum::<u64>()

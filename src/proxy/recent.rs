@@ -222,6 +222,15 @@ mod tests {
     }
 
     #[test]
+    fn a_method_is_shown_unless_it_is_too_long_to_be_one() {
+        let shown = |method: &str| shown_method(&method.parse().unwrap());
+
+        assert_eq!(shown("UPDATEREDIRECTREF"), "UPDATEREDIRECTREF");
+        assert_eq!(shown(&"X".repeat(METHOD_BYTES_MAX)).len(), METHOD_BYTES_MAX);
+        assert_eq!(shown(&"X".repeat(METHOD_BYTES_MAX + 1)), "…");
+    }
+
+    #[test]
     fn a_path_shows_its_first_two_segments_and_nothing_that_may_be_a_secret() {
         for (path, shown) in [
             ("/", "/"),

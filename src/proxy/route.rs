@@ -115,7 +115,7 @@ impl Pattern {
 }
 
 /// Whether another server may read the path as a different one.
-fn is_ambiguous(path: &str) -> bool {
+pub fn is_ambiguous(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     ["..", "//", "%2e", "%2f", "%5c", "\\"]
         .iter()

@@ -1,6 +1,7 @@
 //! What all requests share: limits, memory, what was learned, and whether the process is about to end.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,12 +25,13 @@ pub struct Shared {
     /// Whether and when the process ends.
     pub drain: Drain,
     /// The connections that left HTTP.
-    pub tunnels: Tunnels,
+    pub tunnels: Arc<Tunnels>,
     host: Host,
     forwarded: Forwarded,
     is_secure: bool,
-    cells: Mutex<Cells>,
-    rng: Mutex<fastrand::Rng>,
+    cells: Arc<Mutex<Cells>>,
+    rng: Arc<Mutex<fastrand::Rng>>,
+    arrivals: Arc<AtomicU64>,
 }
 
 /// Whether a drain has begun, and when it cuts off what is left.
@@ -38,24 +40,47 @@ pub struct Drain(watch::Receiver<Option<Instant>>);
 
 impl Shared {
     /// Nothing learned yet. The generator is seeded by the process's own randomness and drawn from, never cloned.
-    pub fn new(
-        params: &super::Params,
-        around: &Surroundings<'_>,
-        memory: Arc<Memory>,
-        tunnels: Tunnels,
-    ) -> Self {
+    pub fn new(params: &super::Params, around: &Surroundings<'_>, tunnels: Tunnels) -> Self {
         Self {
             bypass: params.bypass,
             body_idle: around.body_idle,
-            memory,
+            memory: Memory::new(params.replay),
             drain: around.drain.clone(),
-            tunnels,
+            tunnels: Arc::new(tunnels),
             is_secure: around.is_secure,
             host: params.host,
             forwarded: params.forwarded,
-            cells: Mutex::new(Cells::new()),
-            rng: Mutex::new(fastrand::Rng::new()),
+            cells: Arc::default(),
+            rng: Arc::new(Mutex::new(fastrand::Rng::new())),
+            arrivals: Arc::default(),
         }
+    }
+
+    /// The same by other parameters: what was learned and what is in use is shared by both.
+    pub fn follow(&self, params: &super::Params, around: &Surroundings<'_>) -> Self {
+        Self {
+            bypass: params.bypass,
+            body_idle: around.body_idle,
+            memory: self.memory.follow(params.replay),
+            drain: self.drain.clone(),
+            tunnels: Arc::clone(&self.tunnels),
+            is_secure: self.is_secure,
+            host: params.host,
+            forwarded: params.forwarded,
+            cells: Arc::clone(&self.cells),
+            rng: Arc::clone(&self.rng),
+            arrivals: Arc::clone(&self.arrivals),
+        }
+    }
+
+    /// A request came.
+    pub fn arrived(&self) {
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests came since the process began.
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::Relaxed)
     }
 
     /// What shapes the head of a request on this lane.
@@ -86,6 +111,11 @@ impl Drain {
     pub fn new() -> (watch::Sender<Option<Instant>>, Self) {
         let (ends, receiver) = watch::channel(None);
         (ends, Self(receiver))
+    }
+
+    /// Whether a drain has begun.
+    pub fn has_begun(&self) -> bool {
+        self.0.borrow().is_some()
     }
 
     /// Whether what would happen at `moment` comes too late.

@@ -3,45 +3,48 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::activity::{Activity, Overdue};
+use super::ending::Why;
 use super::secure::{self, Agreed};
+use super::terms::Manner;
 use super::watch::{Counted, Watched};
-use super::{BoxError, Params, Tls, head_bytes_max};
+use super::{BoxError, Ending, Tls, Upload, head_bytes_max};
 use crate::tcp::SharedTcp;
 
 /// One accepted connection.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) place: Place,
-    pub(super) params: Params,
+    /// Shared, and not held by every connection: there may be many.
+    pub(super) terms: Arc<Manner>,
     pub(super) tls: Option<Tls>,
-    pub(super) builder: Arc<auto::Builder<TokioExecutor>>,
     pub(super) refused: Arc<dyn Fn() + Send + Sync>,
-    pub(super) stop: CancellationToken,
+    pub(super) ending: Ending,
     pub(super) rejected: IntCounter,
 }
 
-/// A connection's place among `client.max_connections`.
-pub(super) struct Place {
+/// The places of `client.max_connections`.
+#[derive(Clone)]
+pub(super) struct Places {
+    taken: Arc<AtomicUsize>,
     open: IntGauge,
-    _slot: OwnedSemaphorePermit,
 }
+
+/// A connection's place among them.
+pub(super) struct Place(Places);
 
 /// The bytes of a connection, plain or out of TLS. hyper is made once for both, and a virtual call is nothing beside a read.
 trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -52,7 +55,7 @@ impl Connection {
     /// Carries requests to the service until the connection ends, is closed for its idleness, or the server stops.
     pub(super) async fn serve<S, B>(self, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<Upload>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + 'static,
@@ -60,14 +63,15 @@ impl Connection {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let (tcp, params) = (prompt(self.stream), self.params);
+        let (tcp, terms, ending) = (prompt(self.stream), self.terms, self.ending);
+        let params = &terms.params;
         let secured = secured(&tcp, self.tls.as_ref(), params.header_timeout).await;
         let Some((transport, agreed)) = secured else {
             self.rejected.inc();
             return;
         };
         let activity = Arc::new(Activity::new());
-        let head_bytes = head_bytes_max(&params);
+        let head_bytes = head_bytes_max(params);
         let shared = Arc::clone(&activity);
         let watched = Watched::new(
             transport,
@@ -79,31 +83,31 @@ impl Connection {
         );
         let io = TokioIo::new(watched);
         let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
-        let mut connection = pin!(self.builder.serve_connection_with_upgrades(io, service));
-        let done = tokio::select! {
-            done = &mut connection => done,
-            why = activity.overdue(&params) => {
-                tracing::debug!(?why, "client connection closed");
-                match why {
-                    Overdue::Deaf => tcp.reset_at_close(),
-                    Overdue::Silent if activity.is_http2() => {
-                        // So that a client whose request crosses the end knows that it may send it again.
-                        connection.as_mut().graceful_shutdown();
-                        let goodbye = tokio::time::timeout(params.body_idle, connection);
-                        let _said_or_not = goodbye.await;
-                    }
-                    Overdue::Silent | Overdue::Hasty => {}
+        let mut connection = pin!(terms.builder.serve_connection_with_upgrades(io, service));
+        let mut is_told = false;
+        let done = loop {
+            let why = tokio::select! {
+                done = &mut connection => break done,
+                why = ending.or_end(&activity, &tcp, params, is_told) => why,
+            };
+            match why {
+                // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
+                // now, an idle connection might be given a request at this moment. So is who has not shown what it speaks.
+                Why::Drain if activity.is_http2() => connection.as_mut().graceful_shutdown(),
+                Why::Drain => {}
+                Why::Stop => {
+                    connection.as_mut().graceful_shutdown();
+                    break connection.await;
                 }
-                Ok(())
+                Why::Overdue(Overdue::Silent) if activity.is_http2() => {
+                    // So that a client whose request crosses the end knows that it may send it again.
+                    connection.as_mut().graceful_shutdown();
+                    let _said_or_not = tokio::time::timeout(params.body_idle, connection).await;
+                    break Ok(());
+                }
+                Why::Overdue(_) | Why::HungUp => break Ok(()),
             }
-            () = activity.abandoned(&tcp), if !params.half_close => {
-                tracing::debug!("client connection closed: the client hung up on its request");
-                Ok(())
-            }
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            is_told = true;
         };
         if let Err(error) = done {
             ended(&tcp, &*error);
@@ -155,19 +159,29 @@ fn ended(tcp: &SharedTcp, error: &(dyn std::error::Error + Send + Sync + 'static
     );
 }
 
-impl Place {
-    /// Takes this slot, and counts the connection as open.
-    pub(super) fn new(slot: OwnedSemaphorePermit, open: &IntGauge) -> Self {
-        open.inc();
+impl Places {
+    /// All are free; `open` shows how many are not.
+    pub(super) fn new(open: &IntGauge) -> Self {
         Self {
+            taken: Arc::default(),
             open: open.clone(),
-            _slot: slot,
         }
+    }
+
+    /// A place, if fewer than `max` are taken.
+    pub(super) fn take(&self, max: usize) -> Option<Place> {
+        let room = |taken: usize| (taken < max).then_some(taken + 1);
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .ok()?;
+        self.open.inc();
+        Some(Place(self.clone()))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.open.dec();
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.dec();
     }
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
@@ -19,6 +20,7 @@ use super::connection::Place;
 use super::framing::Framing;
 use super::refusal;
 use super::secure::Agreed;
+use super::upload::Upload;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
 pub(super) struct Watched<IO> {
@@ -37,7 +39,7 @@ pub(super) struct Watched<IO> {
     _place: Place,
 }
 
-/// A service whose requests are counted until their answers end.
+/// A service whose requests are counted until their answers end, and get their bodies as uploads.
 #[derive(Clone)]
 pub(super) struct Counted<S> {
     service: S,
@@ -108,9 +110,9 @@ impl<S> Counted<S> {
     }
 }
 
-impl<S, A, B> Service<Request<A>> for Counted<S>
+impl<S, B> Service<Request<Incoming>> for Counted<S>
 where
-    S: Service<Request<A>, Response = Response<B>>,
+    S: Service<Request<Upload>, Response = Response<B>>,
     S::Future: Send + 'static,
     B: Send + 'static,
 {
@@ -122,10 +124,10 @@ where
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let is_http2 = request.version() == Version::HTTP_2;
         let mut flight = self.activity.request_came(request.version());
-        let answered = self.service.call(request);
+        let answered = self.service.call(Upload::of(request));
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
             let answer = answered.await?;
@@ -224,8 +226,8 @@ mod tests {
 
     use prometheus::IntGauge;
     use tokio::io::AsyncWriteExt;
-    use tokio::sync::Semaphore;
 
+    use super::super::connection::Places;
     use super::*;
 
     const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
@@ -234,14 +236,14 @@ mod tests {
     async fn written(writes: &[&[u8]]) -> (Vec<u8>, usize) {
         let refusals = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&refusals);
-        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let places = Places::new(&IntGauge::new("open", "Open.").unwrap());
         let mut watched = Watched::new(
             io::Cursor::new(Vec::new()),
             None,
             Arc::new(Activity::new()),
             Arc::new(move || _ = told.fetch_add(1, Ordering::SeqCst)),
             8192,
-            Place::new(slot, &IntGauge::new("open", "Open.").unwrap()),
+            places.take(1).unwrap(),
         );
         for bytes in writes {
             watched.write_all(bytes).await.unwrap();

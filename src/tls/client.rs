@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use rustls::ClientConfig;
+#[cfg(feature = "otlp")]
+use rustls::RootCertStore;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::files::{self, Contents, File, Holds};
@@ -82,6 +84,29 @@ impl ClientParams {
             .with_client_auth_cert(chain, secret)
             .map_err(|source| held.blame(CLIENT_KEY, source))
     }
+}
+
+/// TLS towards whoever is no upstream: with the system's roots, and without a certificate of ours.
+///
+/// # Errors
+/// When the system has no roots.
+#[cfg(feature = "otlp")]
+pub fn with_system_roots() -> Result<ClientConfig, rustls::Error> {
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(builder.with_platform_verifier()?.with_no_client_auth())
+}
+
+/// TLS that trusts nobody, for a client that has to have some and never uses it: an image may have no roots at all.
+///
+/// # Errors
+/// When the provider has no usable version of TLS.
+#[cfg(feature = "otlp")]
+pub fn with_no_roots() -> Result<ClientConfig, rustls::Error> {
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = builder.with_root_certificates(RootCertStore::empty());
+    Ok(builder.with_no_client_auth())
 }
 
 const CA_FILE: &str = "tls.upstream.ca_file";

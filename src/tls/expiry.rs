@@ -14,14 +14,23 @@ use rustls::pki_types::CertificateDer;
 #[derive(Clone, Debug)]
 pub struct Expiries {
     gauge: IntGauge,
-    dates: Arc<Mutex<BTreeMap<usize, i64>>>,
+    dates: Arc<Mutex<Dates>>,
 }
 
-/// The place of one certificate among them.
+#[derive(Debug, Default)]
+struct Dates {
+    places: usize,
+    by_place: BTreeMap<usize, i64>,
+}
+
+/// The place of one certificate among them, for as long as anybody has it.
 #[derive(Clone, Debug)]
-pub struct Expiry {
+pub struct Expiry(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
     all: Expiries,
-    place: usize,
+    number: usize,
 }
 
 impl Expiries {
@@ -44,12 +53,19 @@ impl Expiries {
     /// A place for one more certificate.
     pub fn place(&self) -> Expiry {
         let mut dates = self.dates.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = dates.len();
-        dates.insert(place, i64::MAX);
-        Expiry {
+        dates.places += 1;
+        Expiry(Arc::new(Place {
             all: self.clone(),
-            place,
-        }
+            number: dates.places,
+        }))
+    }
+
+    /// Changes the dates, and shows the first of them.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<usize, i64>) -> Option<i64>) {
+        let mut dates = self.dates.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut dates.by_place);
+        let first = dates.by_place.values().copied().min();
+        self.gauge.set(first.unwrap_or(0));
     }
 }
 
@@ -57,16 +73,18 @@ impl Expiry {
     /// This chain is shown from now on: its first end counts, since it is of no use after that.
     pub(super) fn note(&self, chain: &[CertificateDer<'_>]) {
         let ends = chain.iter().filter_map(|it| not_after(it)).min();
-        let mut dates = self
-            .all
-            .dates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        dates.insert(self.place, ends.unwrap_or(i64::MAX));
-        let first = dates.values().copied().min();
-        self.all
-            .gauge
-            .set(first.filter(|date| *date != i64::MAX).unwrap_or(0));
+        let number = self.0.number;
+        self.0.all.change(|dates| match ends {
+            Some(ends) => dates.insert(number, ends),
+            None => dates.remove(&number),
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.all.change(|dates| dates.remove(&number));
     }
 }
 
@@ -173,5 +191,11 @@ mod tests {
 
         listen.note(&[certificate(2060)]);
         assert_eq!(expiries.gauge.get(), 2_845_324_800);
+
+        let also_listen = listen.clone();
+        drop((listen, upstream));
+        assert_eq!(expiries.gauge.get(), 2_845_324_800);
+        drop(also_listen);
+        assert_eq!(expiries.gauge.get(), 0, "nobody shows any more");
     }
 }

@@ -22,8 +22,8 @@ pub struct Reloading<T> {
 
 type Build<T> = dyn Fn(&Contents) -> Result<T, Error> + Send + Sync;
 
-/// What came of reading the files again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of reading the files again, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reloaded {
     /// They hold what they held.
     Same,

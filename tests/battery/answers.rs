@@ -159,31 +159,10 @@ async fn judge(case: &Case, client: &mut Peer) -> Message {
     answer
 }
 
-/// One test a group, as for the requests.
-macro_rules! groups {
-    ($($name:ident: $group:literal,)*) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            let written = script::read(CASES).into_iter();
-            let cases = written.filter(|case| case.group == $group).map(Case::read);
-
-            run_all($group, cases.collect(), |case| async {
-                in_time("a case", run(case)).await;
-            })
-            .await;
-        })*
-
-        #[test]
-        fn every_group_is_run() {
-            let known = [$($group),*];
-            let written = script::read(CASES);
-
-            let unknown = written.iter().find(|case| !known.contains(&case.group.as_str()));
-
-            assert!(unknown.is_none(), "{unknown:?}");
-            assert!(written.len() >= CASES_MIN, "only {} cases", written.len());
-        }
-    };
+fn cases(group: &str) -> Vec<Case> {
+    let written = script::read(CASES).into_iter();
+    let cases = written.filter(|case| case.group == group);
+    cases.map(Case::read).collect()
 }
 
 /// The battery does not shrink.

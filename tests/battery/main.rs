@@ -15,6 +15,31 @@
 #[expect(dead_code, unused_imports, reason = "shared with the end-to-end tests")]
 mod support;
 
+/// One test a group, so that they run beside one another and the name tells where to look. The module has `CASES`, at least
+/// `CASES_MIN` of them, `cases` of a group, and `run` for one.
+macro_rules! groups {
+    ($($name:ident: $group:literal,)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            run_all($group, cases($group), |case| async {
+                in_time("a case", run(case)).await;
+            })
+            .await;
+        })*
+
+        #[test]
+        fn every_group_is_run() {
+            let known = [$($group),*];
+            let written = script::read(CASES);
+
+            let unknown = written.iter().find(|case| !known.contains(&case.group.as_str()));
+
+            assert!(unknown.is_none(), "{unknown:?}");
+            assert!(written.len() >= CASES_MIN, "only {} cases", written.len());
+        }
+    };
+}
+
 mod answers;
 mod mutants;
 mod origin;

@@ -341,30 +341,6 @@ async fn judge_counters(case: &Case, sidecar: &Sidecar, forwarded: usize) {
 
 const REQUESTS: &str = "redrive_requests_total";
 
-/// One test a group, so that they run beside one another and the name tells where to look.
-macro_rules! groups {
-    ($($name:ident: $group:literal,)*) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            run_all($group, cases($group), |case| async {
-                in_time("a case", run(case)).await;
-            })
-            .await;
-        })*
-
-        #[test]
-        fn every_group_is_run() {
-            let known = [$($group),*];
-            let written = script::read(CASES);
-
-            let unknown = written.iter().find(|case| !known.contains(&case.group.as_str()));
-
-            assert!(unknown.is_none(), "{unknown:?}");
-            assert!(written.len() >= CASES_MIN, "only {} cases", written.len());
-        }
-    };
-}
-
 /// The battery does not shrink.
 const CASES_MIN: usize = 275;
 

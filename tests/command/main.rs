@@ -7,6 +7,8 @@
 
 mod log;
 mod process;
+mod reload;
+mod systemd;
 mod tls;
 
 use std::io::{Read, Write};

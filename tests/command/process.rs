@@ -1,6 +1,6 @@
 //! Starts the program, reads what it prints, and ends it.
 
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +15,7 @@ pub(crate) struct Running {
 /// What a program that ends by itself left behind.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
@@ -68,21 +69,16 @@ impl Drop for Running {
 
 /// Runs it to its end.
 pub(crate) fn finished(args: &[&str], env: &[(&str, &str)]) -> Finished {
-    let mut child = command(args, env)
-        .stdout(Stdio::null())
+    let output = command(args, env)
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
+        .output()
         .unwrap();
-    let mut stderr = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut stderr)
-        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
     Finished {
-        code: child.wait().unwrap().code(),
-        stderr,
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
     }
 }
 

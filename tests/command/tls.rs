@@ -8,17 +8,17 @@ use rustix::process::Signal;
 use crate::process::{Running, finished};
 
 /// A directory for one test; goes with its handle.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let name = format!("redrive-command-{test}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
@@ -100,7 +100,8 @@ fn files_are_read_again_on_a_hangup_and_from_time_to_time() {
 
     files.write("key.pem", "no key");
     running.signal(Signal::HUP);
-    running.line_with("changed files cannot be used: the old ones stay");
+    let told = running.line_with("configuration not reloaded: the old one stays in use");
+    assert!(told.contains("tls.listen.key"), "{told}");
     let (cert, key) = issued();
     files.write("cert.pem", &cert);
     files.write("key.pem", &key);
@@ -109,6 +110,7 @@ fn files_are_read_again_on_a_hangup_and_from_time_to_time() {
     // And without having been told.
     files.write("key.pem", "no key");
     running.line_with("changed files cannot be used: the old ones stay");
+    running.line_with("configuration not reloaded: the old one stays in use");
 
     running.signal(Signal::TERM);
     assert_eq!(running.ended().0, Some(0));

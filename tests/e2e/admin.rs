@@ -1,9 +1,11 @@
 //! The operator's side: liveness, readiness, metrics, the status, and nothing else.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::answers::{ok, throttled};
-use crate::support::{Client, Reply, Reserved, Sidecar, Upstream};
+use crate::support::{Authority, Client, Files, Reply, Reserved, Sidecar, Upstream};
 
 #[tokio::test]
 async fn health_and_readiness_never_speak_of_the_upstream() {
@@ -59,7 +61,9 @@ async fn there_is_nothing_else_and_nothing_to_change() {
     ] {
         assert_eq!(Client::get(sidecar.admin, path).await.status, 404, "{path}");
     }
-    for path in ["/", "/livez", "/readyz", "/metrics", "/status", "/events"] {
+    for path in [
+        "/", "/livez", "/readyz", "/metrics", "/status", "/config", "/events",
+    ] {
         let answer = Client::post(sidecar.admin, path, b"").await;
         assert_eq!(
             (answer.status, answer.header("allow")),
@@ -143,4 +147,70 @@ async fn the_status_shows_what_the_window_learned_and_counts_with_the_metrics_wo
     assert_eq!(route["retries_skipped"], json!({ "attempts": 4 }));
     let budget = &status["budgets"][0];
     assert_eq!(budget["tokens"], budget["capacity_tokens"]);
+}
+
+/// The settings that are shown, by their keys: value and origin.
+async fn settings(sidecar: &Sidecar) -> (BTreeMap<String, (String, String)>, String) {
+    let host = [("Host", "localhost")];
+    let answer = Client::request(sidecar.admin, "GET", "/config", &host, b"").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let settings: Vec<Value> = serde_json::from_slice(&answer.body).unwrap();
+    let word = |it: &Value, name: &str| it[name].as_str().unwrap().to_owned();
+    let settings = settings.iter().map(|it| {
+        let said = (word(it, "value"), word(it, "origin"));
+        (word(it, "key"), said)
+    });
+    (settings.collect(), answer.text())
+}
+
+#[tokio::test]
+async fn the_configuration_shows_every_value_and_who_set_it() {
+    let toml = "retry.max_attempts.throttled = 7\n\
+        [[route]]\nname = \"orders\"\npath = \"/orders/*\"\nretry = { unsafe_methods = \"always\" }\n";
+    let sidecar = Sidecar::before(Reserved::new().addr, toml).await;
+
+    let (settings, _) = settings(&sidecar).await;
+
+    for (key, value, origin) in [
+        ("deadline.total", "\"30s\"", "default"),
+        ("retry.max_attempts.throttled", "7", "REDRIVE_CONFIG_TOML:2"),
+        ("listen", "\"127.0.0.1:0\"", "env REDRIVE_LISTEN"),
+        (
+            "route.orders.retry.unsafe_methods",
+            "\"always\"",
+            "REDRIVE_CONFIG_TOML:6",
+        ),
+    ] {
+        let said = (value.to_owned(), origin.to_owned());
+        assert_eq!(settings.get(key), Some(&said), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_the_operator_is_shown_holds_a_secret() {
+    let issued = Authority::new().issue("127.0.0.1");
+    let files = Files::new();
+    let cert = files.write("cert.pem", &issued.pem());
+    let key = files.write("key.pem", &issued.key_pem());
+    let toml = format!(
+        "upstream = \"http://{}\"\n[tls.listen]\ncert = {cert:?}\nkey = {key:?}\n",
+        Reserved::new().addr
+    );
+    // A variable of somebody else, such as AWS's, is not redrive's to tell.
+    let others = [("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let sidecar = Sidecar::configured(&toml, &others).await;
+    let key = issued.key_pem();
+    let key: Vec<&str> = key.lines().filter(|line| !line.starts_with('-')).collect();
+
+    for path in ["/config", "/status", "/metrics", "/"] {
+        let host = [("Host", "localhost")];
+        let answer = Client::request(sidecar.admin, "GET", path, &host, b"").await;
+
+        assert_eq!(answer.status, 200, "{path}");
+        let text = answer.text();
+        assert!(!text.contains("hunter2"), "{path}");
+        assert!(key.iter().all(|it| !text.contains(it)), "{path}");
+    }
 }

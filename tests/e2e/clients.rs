@@ -1,7 +1,8 @@
 //! Real clients, unchanged: each makes a plain call, an upload of 2 MiB, and a call that is throttled once and must turn good.
 //!
 //! Each is a script in `clients/` that is given the sidecar's address and a file, and fails unless all three calls are answered
-//! 200. A client that is not installed is skipped and says so: `cargo test --test e2e clients -- --nocapture` shows it.
+//! 200. Over TLS the variables by which clients are told whom to trust name the authority of the test. A client that is not
+//! installed is skipped and says so: `cargo test --test e2e clients -- --nocapture` shows it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::answers::{ok, throttled};
-use crate::support::{Reply, Sidecar, Upstream};
+use crate::support::{Authority, Files, Reply, Sidecar, Upstream};
 
 /// A client on its way.
 struct Client {
@@ -23,6 +24,8 @@ struct Client {
     arguments: &'static [&'static str],
     /// What the program is asked first, to see whether all is there that the script needs.
     probe: &'static [&'static str],
+    /// Over TLS, the version of HTTP that it must come to speak, as `Via` tells it to the upstream; `None` over cleartext.
+    over_tls: Option<&'static str>,
 }
 
 fn python(script: &'static str, probe: &'static [&'static str]) -> Client {
@@ -35,6 +38,7 @@ fn client(program: &'static str, script: &'static str, probe: &'static [&'static
         script,
         arguments: &[],
         probe,
+        over_tls: None,
     }
 }
 
@@ -49,6 +53,7 @@ fn shell(script: &'static str, arguments: &'static [&'static str], probe: &'stat
             "wget" => &["-c", "wget --version"],
             _ => &["-c", "curl --version"],
         },
+        over_tls: None,
     }
 }
 
@@ -61,6 +66,14 @@ impl Client {
             Ok(output) => output.status.success(),
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => panic!("{}: {error}", self.program),
+        }
+    }
+
+    /// The same client over TLS, which must come to speak this version of HTTP.
+    fn over_tls(self, version: &'static str) -> Self {
+        Self {
+            over_tls: Some(version),
+            ..self
         }
     }
 
@@ -78,13 +91,20 @@ impl Client {
             }
         })
         .await;
-        let sidecar = Sidecar::before(upstream.addr, "").await;
-        let file = Upload::new(self.script, self.arguments);
+        let trust = Trust::new();
+        let (scheme, toml) = if self.over_tls.is_some() {
+            ("https", trust.toml.as_str())
+        } else {
+            ("http", "")
+        };
+        let sidecar = Sidecar::before(upstream.addr, toml).await;
+        let file = Upload::new(&format!("{scheme}-{}", self.script), self.arguments);
 
         let mut run = Command::new(self.program);
         run.arg(scripts().join(self.script))
-            .arg(format!("http://{}", sidecar.addr))
+            .arg(format!("{scheme}://{}", sidecar.addr))
             .arg(&file.path)
+            .envs(TRUST.map(|name| (name, &trust.authority)))
             .args(self.arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -108,6 +128,33 @@ impl Client {
         let tries = to("/throttled");
         assert_eq!(tries.len(), 2, "throttled once, then good");
         assert_eq!(tries[0].body, tries[1].body);
+        if let Some(version) = self.over_tls {
+            let via = format!("{version} redrive");
+            assert!(seen.iter().all(|it| it.header("via") == Some(&via)));
+        }
+    }
+}
+
+/// A certificate for redrive, and whom its clients must trust for it.
+struct Trust {
+    /// The authority's file.
+    authority: String,
+    /// What redrive's file says of it.
+    toml: String,
+    _files: Files,
+}
+
+impl Trust {
+    fn new() -> Self {
+        let (files, authority) = (Files::new(), Authority::new());
+        let issued = authority.issue("127.0.0.1");
+        let cert = files.write("cert.pem", &issued.pem());
+        let key = files.write("key.pem", &issued.key_pem());
+        Self {
+            authority: files.write("ca.pem", &authority.pem()),
+            toml: format!("[tls.listen]\ncert = {cert:?}\nkey = {key:?}\n"),
+            _files: files,
+        }
     }
 }
 
@@ -148,6 +195,14 @@ impl Drop for Upload {
         let _left_behind = std::fs::remove_dir_all(directory);
     }
 }
+
+/// How curl, requests, Node, and what goes by OpenSSL are told of an authority; the Java script reads the last one itself.
+const TRUST: [&str; 4] = [
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+];
 
 const UPLOAD_BYTES: u32 = 2 << 20;
 
@@ -261,4 +316,46 @@ async fn ruby_net_http() {
     client("ruby", "net_http.rb", &["-e", "require 'net/http'"])
         .works()
         .await;
+}
+
+#[tokio::test]
+async fn curl_over_tls_with_http_1_1() {
+    let curl = shell("curl.sh", &["--http1.1"], "curl");
+    curl.over_tls("1.1").works().await;
+}
+
+#[tokio::test]
+async fn curl_over_tls_with_http_2() {
+    let curl = shell("curl.sh", &["--http2"], "curl");
+    curl.over_tls("2").works().await;
+}
+
+#[tokio::test]
+async fn python_requests_over_tls() {
+    let requests = python("requests_session.py", &["-c", "import requests"]);
+    requests.over_tls("1.1").works().await;
+}
+
+#[tokio::test]
+async fn python_httpx_over_tls_with_http_2() {
+    let httpx = python("httpx_http2.py", &["-c", "import h2, httpx"]);
+    httpx.over_tls("2").works().await;
+}
+
+#[tokio::test]
+async fn node_https() {
+    let node = client("node", "http.mjs", &["--version"]);
+    node.over_tls("1.1").works().await;
+}
+
+#[tokio::test]
+async fn node_http2_over_tls() {
+    let node = client("node", "http2.mjs", &["--version"]);
+    node.over_tls("2").works().await;
+}
+
+#[tokio::test]
+async fn java_http_client_over_tls_with_http_2() {
+    let java = client("java", "JavaHttpClient.java", &["--list-modules"]);
+    java.over_tls("2").works().await;
 }

@@ -30,6 +30,8 @@ fn is_own(answer: &Answer, status: u16, error: &str) {
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(problem["status"], status);
     assert!(problem["title"].is_string() && problem["detail"].is_string());
+    // Only where it helps to come back is it said when.
+    assert_eq!(answer.header("retry-after").is_some(), status == 503);
 }
 
 /// Whether the answer is the upstream's: its status line, every header in order, and its body to the byte; and nothing

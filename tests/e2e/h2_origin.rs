@@ -76,6 +76,14 @@ impl Door {
         stream
     }
 
+    /// The next connection, whose handshake has begun: what the other side trusts is settled from its first byte on.
+    pub(crate) async fn accept_begun(&self) -> TcpStream {
+        let stream = self.accept_tcp().await;
+        let began = in_time("a handshake", stream.peek(&mut [0])).await;
+        assert_eq!(began.unwrap(), 1, "the other side left");
+        stream
+    }
+
     /// Whether a connection waits to be accepted.
     pub(crate) async fn is_asked(&self) -> bool {
         tokio::select! {

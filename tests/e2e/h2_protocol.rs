@@ -33,11 +33,37 @@ async fn respond(peer: &mut Secured, stream: u32) {
 }
 
 #[tokio::test]
+async fn a_post_that_requires_http_1_may_have_run_and_the_next_one_goes_in_http_1() {
+    let door = Door::new(BOTH).await;
+    let sidecar = door.sidecar("").await;
+    let mut client = Client::connect(sidecar.addr).await;
+    client.send("POST", "/", &[], b"").await;
+    let mut refusing = door.accept_frames(&[]).await;
+    let seen = next(&mut refusing, frames::HEADERS).await;
+
+    refusing
+        .write(Frame::reset(seen.stream, HTTP_1_1_REQUIRED).bytes())
+        .await;
+
+    let stopped = client.answer_to("POST").await;
+    assert_eq!(stopped.status, 502);
+    assert_eq!(stopped.header("redrive-reason"), Some("unsafe"));
+    assert_eq!(stopped.header("redrive-ran"), Some("maybe"));
+    let mut client = Client::connect(sidecar.addr).await;
+    client.send("POST", "/next", &[], b"").await;
+    let (mut taking, protocol) = door.accept().await;
+    assert_eq!(protocol, b"http/1.1");
+    taking.message().await;
+    taking.write(answer("200 OK", &[], "done")).await;
+    assert_eq!(client.answer_to("POST").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_request_that_requires_http_1_is_sent_again_in_it_and_the_next_ones_at_once() {
     let door = Door::new(BOTH).await;
     let sidecar = door.sidecar("").await;
     let mut client = Client::connect(sidecar.addr).await;
-    client.send("POST", "/", &[], b"the body").await;
+    client.send("PUT", "/", &[], b"the body").await;
     let mut refusing = door.accept_frames(&[]).await;
     let seen = next(&mut refusing, frames::DATA).await;
 
@@ -49,13 +75,13 @@ async fn a_request_that_requires_http_1_is_sent_again_in_it_and_the_next_ones_at
     assert_eq!(protocol, b"http/1.1");
     assert_eq!(taking.message().await.body, b"the body");
     taking.write(answer("200 OK", &[], "done")).await;
-    let first = client.answer_to("POST").await;
+    let first = client.answer_to("PUT").await;
     assert_eq!(
         (first.status, first.header("redrive-attempts")),
         (200, Some("2"))
     );
-    let unsent = sidecar.total(ATTEMPTS, &[r#"class="unsent""#]).await;
-    assert_eq!(unsent, 1.0);
+    let broken = sidecar.total(ATTEMPTS, &[r#"class="broken""#]).await;
+    assert_eq!(broken, 1.0);
     client.send("GET", "/next", &[], b"").await;
     taking.message().await;
     taking.write(answer("200 OK", &[], "done")).await;
@@ -74,11 +100,11 @@ async fn streams_in_flight_go_on_when_another_one_requires_http_1() {
     let door = Door::new(BOTH).await;
     let sidecar = door.sidecar("").await;
     let mut stays = Client::connect(sidecar.addr).await;
-    stays.send("POST", "/stays", &[], b"").await;
+    stays.send("PUT", "/stays", &[], b"").await;
     let mut peer = door.accept_frames(&[]).await;
     let staying = next(&mut peer, frames::HEADERS).await.stream;
     let mut moves = Client::connect(sidecar.addr).await;
-    moves.send("POST", "/moves", &[], b"").await;
+    moves.send("PUT", "/moves", &[], b"").await;
     let moving = next(&mut peer, frames::HEADERS).await.stream;
 
     peer.write(Frame::reset(moving, HTTP_1_1_REQUIRED).bytes())
@@ -87,9 +113,9 @@ async fn streams_in_flight_go_on_when_another_one_requires_http_1() {
     let (mut other, _) = door.accept().await;
     other.message().await;
     other.write(answer("200 OK", &[], "moved")).await;
-    assert_eq!(moves.answer_to("POST").await.text(), "moved");
+    assert_eq!(moves.answer_to("PUT").await.text(), "moved");
     respond(&mut peer, staying).await;
-    let stayed = stays.answer_to("POST").await;
+    let stayed = stays.answer_to("PUT").await;
     assert_eq!(
         (stayed.status, stayed.header("redrive-attempts")),
         (200, None)
@@ -101,7 +127,7 @@ async fn an_upstream_that_requires_http_1_and_has_none_is_spoken_to_in_http_2_ag
     let door = Door::new(&[b"h2"]).await;
     let sidecar = door.sidecar("").await;
     let mut client = Client::connect(sidecar.addr).await;
-    client.send("POST", "/", &[], b"").await;
+    client.send("PUT", "/", &[], b"").await;
     let mut peer = door.accept_frames(&[]).await;
     let seen = next(&mut peer, frames::HEADERS).await;
     peer.write(Frame::reset(seen.stream, HTTP_1_1_REQUIRED).bytes())
@@ -112,7 +138,7 @@ async fn an_upstream_that_requires_http_1_and_has_none_is_spoken_to_in_http_2_ag
     let mut peer = door.accept_frames(&[]).await;
     let seen = next(&mut peer, frames::HEADERS).await;
     respond(&mut peer, seen.stream).await;
-    let answer = client.answer_to("POST").await;
+    let answer = client.answer_to("PUT").await;
     assert_eq!(
         (answer.status, answer.header("redrive-attempts")),
         (200, Some("3"))
@@ -285,7 +311,7 @@ async fn a_connection_that_was_begun_with_old_roots_carries_its_own_request_alon
         .await;
     let mut first = Client::connect(sidecar.addr).await;
     first.send("GET", "/", &[], b"").await;
-    let begun = door.accept_tcp().await;
+    let begun = door.accept_begun().await;
 
     door.trust(&Authority::new());
     sidecar.reload_tls().await;

@@ -28,17 +28,22 @@ async fn all_get(sidecar: &Sidecar, count: usize) -> Vec<u16> {
     in_time("all answers", clients.join_all()).await
 }
 
-#[tokio::test]
-async fn requests_at_the_same_time_share_one_connection() {
-    let all_there = Arc::new(Barrier::new(20));
-    let origin = Origin::new(100, move |mut call| {
+/// An origin that takes so many streams a connection, and answers only when so many requests are there.
+async fn answering_together(streams: u32, requests: usize) -> Origin {
+    let all_there = Arc::new(Barrier::new(requests));
+    Origin::new(streams, move |mut call| {
         let all_there = Arc::clone(&all_there);
         async move {
             all_there.wait().await;
             call.answer(200, &[], Vec::new());
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_share_one_connection() {
+    let origin = answering_together(100, 20).await;
     let sidecar = origin.door.sidecar("").await;
 
     let statuses = all_get(&sidecar, 20).await;
@@ -51,15 +56,7 @@ async fn requests_at_the_same_time_share_one_connection() {
 
 #[tokio::test]
 async fn streams_that_run_out_are_followed_by_another_connection() {
-    let all_there = Arc::new(Barrier::new(6));
-    let origin = Origin::new(2, move |mut call| {
-        let all_there = Arc::clone(&all_there);
-        async move {
-            all_there.wait().await;
-            call.answer(200, &[], Vec::new());
-        }
-    })
-    .await;
+    let origin = answering_together(2, 6).await;
     let sidecar = origin.door.sidecar("").await;
 
     let statuses = all_get(&sidecar, 6).await;
@@ -321,6 +318,44 @@ async fn an_upload_that_its_client_breaks_off_does_not_look_whole() {
     drop(client);
 
     assert_eq!(in_time("its end", heard.recv()).await, Some(Some(false)));
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn nor_does_one_whose_stream_the_client_resets_and_calls_that_no_error() {
+    let (hear, mut heard) = mpsc::unbounded_channel();
+    let origin = Origin::new(100, move |mut call| {
+        let hear = hear.clone();
+        async move {
+            let body = call.request.body_mut();
+            let mut last = Some(true);
+            while last == Some(true) {
+                last = body.data().await.map(|data| data.is_ok());
+                hear.send(last).unwrap();
+            }
+        }
+    })
+    .await;
+    let sidecar = origin.door.sidecar("").await;
+    let mut client = Peer::connect(sidecar.addr).await;
+    let post = b"\x83\x86\x84\x41\x01a"; // POST, http, /, and an authority
+    let head = Frame::new(frames::HEADERS, frames::END_HEADERS, 1, *post).bytes();
+    let data = |text: &[u8]| Frame::new(frames::DATA, 0, 1, text).bytes();
+    let settings = Frame::settings(&[]).bytes();
+    let first = data(b"half");
+    client
+        .write([frames::PREFACE, &settings, &head, &first].concat())
+        .await;
+    assert_eq!(in_time("data", heard.recv()).await, Some(Some(true)));
+
+    let reset = Frame::reset(1, Reason::NO_ERROR.into()).bytes();
+    client.write([data(b"more"), reset].concat()).await;
+
+    let mut last = Some(Some(true));
+    while last == Some(Some(true)) {
+        last = in_time("its end", heard.recv()).await;
+    }
+    assert_eq!(last, Some(Some(false)));
     assert_eq!(origin.calls(), 1);
 }
 

@@ -6,7 +6,7 @@ use crate::answers::{answer, ok, suspected, throttled};
 use crate::support::{Client, Reply, Sidecar, Upstream};
 
 /// The name and type of every family.
-const FAMILIES: [(&str, &str); 29] = [
+const FAMILIES: [(&str, &str); 31] = [
     ("redrive_requests_total", "counter"),
     ("redrive_attempts_total", "counter"),
     ("redrive_retries_total", "counter"),
@@ -35,15 +35,18 @@ const FAMILIES: [(&str, &str); 29] = [
     ("redrive_caller_retries_total", "counter"),
     ("redrive_rejected_connections_total", "counter"),
     ("redrive_log_dropped_total", "counter"),
+    ("redrive_config_reload_failed", "gauge"),
+    ("redrive_config_last_reload_timestamp_seconds", "gauge"),
     ("redrive_build_info", "gauge"),
 ];
 
 /// What is not 0 at the start: what is configured, and what is always 1.
-const NOT_ZERO: [&str; 5] = [
+const NOT_ZERO: [&str; 6] = [
     "redrive_window",
     "redrive_retry_budget_tokens",
     "redrive_retry_budget_capacity_tokens",
     "redrive_replay_limit_bytes",
+    "redrive_config_last_reload_timestamp_seconds",
     "redrive_build_info",
 ];
 

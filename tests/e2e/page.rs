@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::answers::{ok, throttled};
-use crate::support::{Answer, Client, Reply, Reserved, Sidecar, Upstream};
+use crate::answers::{answer, ok, throttled};
+use crate::support::{Answer, Client, Origin, Reply, Reserved, Sidecar, Upstream};
 
 /// Asks by a name of loopback, as a browser on the same machine does.
 async fn ask(sidecar: &Sidecar, path: &str) -> Answer {
@@ -62,12 +62,14 @@ impl Listener {
 
     /// The first event, from now on, of which this holds.
     async fn until(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let event = self.next().await;
+        let mut event = Value::Null;
+        for _ in 0..30 {
+            event = self.next().await;
             if holds(&event) {
                 return event;
             }
         }
+        panic!("never so; the last event: {event}");
     }
 }
 
@@ -76,6 +78,14 @@ fn has_explained(requests: usize) -> impl Fn(&Value) -> bool {
         event["explained"]
             .as_array()
             .is_some_and(|it| it.len() == requests)
+    }
+}
+
+/// Whether so many requests got a good answer.
+fn has_served(share: &'static str) -> impl Fn(&Value) -> bool {
+    move |event| {
+        let detail = event["summary"]["detail"].as_str().unwrap();
+        detail.starts_with(&format!("{share} requests got a good answer"))
     }
 }
 
@@ -111,12 +121,12 @@ async fn whoever_calls_loopback_by_a_strangers_name_sees_nothing() {
     let near = Sidecar::before(Reserved::new().addr, "").await;
     let open = Sidecar::before(Reserved::new().addr, "admin.pages = \"any\"").await;
 
-    for path in ["/", "/status", "/events", "/assets/page.js"] {
+    for path in ["/", "/status", "/config", "/events", "/assets/page.js"] {
         let answer = ask_by(&near, "evil.example", path).await;
         assert_eq!(answer.status, 403, "{path}");
         assert!(answer.text().contains("admin.pages"), "{path}");
     }
-    for path in ["/", "/status", "/assets/page.js"] {
+    for path in ["/", "/status", "/config", "/assets/page.js"] {
         assert_eq!(ask_by(&near, "[::1]:7481", path).await.status, 200);
         assert_eq!(ask_by(&open, "evil.example", path).await.status, 200);
     }
@@ -202,11 +212,7 @@ async fn what_was_good_at_once_is_not_told_one_by_one() {
     Client::get(sidecar.addr, "/a").await;
     Client::get(sidecar.addr, "/b").await;
 
-    let served = |event: &Value| {
-        let line = event["summary"]["detail"].as_str().unwrap();
-        line.starts_with("2 of 2 requests got a good answer")
-    };
-    let event = page.until(served).await;
+    let event = page.until(has_served("2 of 2")).await;
     assert_eq!(event.get("explained"), None);
     assert!(event["rows"][0][2].as_f64().is_some(), "served per second");
 }
@@ -229,11 +235,7 @@ async fn a_route_has_a_story_of_its_own() {
 
     Client::get(sidecar.addr, "/orders/1").await;
 
-    let one = |event: &Value| {
-        let detail = event["summary"]["detail"].as_str().unwrap();
-        detail.starts_with("1 of 1 requests")
-    };
-    orders.until(one).await;
+    orders.until(has_served("1 of 1")).await;
     let other = default.next().await;
     assert_eq!(other["summary"]["detail"], "");
     let unknown = Listener::to(&sidecar, "/events?route=nobody").await;
@@ -249,6 +251,75 @@ async fn a_bypass_is_the_first_thing_that_is_said() {
 
     assert_eq!(first["bypass"], true);
     assert_eq!(first["summary"]["words"], "redrive is switched off.");
+}
+
+#[tokio::test]
+async fn after_a_reload_the_page_shows_what_is_in_use_and_keeps_what_was() {
+    let upstream = Upstream::answering([Reply::Bytes(throttled()), ok()]).await;
+    let old = "[[route]]\nname = \"old\"\npath = \"/old\"\n";
+    let new = "[[route]]\nname = \"new\"\npath = \"/new\"\nretry.dry_run = true\n";
+    let sidecar = Sidecar::before(upstream.addr, old).await;
+    let mut page = Listener::to(&sidecar, "/events").await.unwrap();
+    for path in ["/old", "/"] {
+        assert_eq!(Client::get(sidecar.addr, path).await.status, 200);
+    }
+    page.until(has_served("2 of 2")).await;
+
+    let toml = format!("upstream = \"http://{}\"\nbypass = true\n", upstream.addr);
+    sidecar.reload(&format!("{toml}{new}")).await.unwrap();
+
+    let status: Value = serde_json::from_slice(&ask(&sidecar, "/status").await.body).unwrap();
+    assert_eq!(status["bypass"], true);
+    let routes = status["routes"].as_array().unwrap().iter();
+    let routes: Vec<_> = routes
+        .map(|it| json!([it["name"], it["dry_run"]]))
+        .collect();
+    assert_eq!(routes, [json!(["new", true]), json!(["default", false])]);
+    let event = page.until(|event| event["bypass"] == true).await;
+    assert_eq!(event["reset"], false, "the same page goes on");
+    assert_eq!(event["routes"], json!(["new", "default"]));
+    assert_eq!(event["routes_gone"], json!(["old"]));
+    assert_eq!(event["dry_run"], json!(["new"]));
+    assert_eq!(event["summary"]["words"], "redrive is switched off.");
+    assert!(has_served("2 of 2")(&event), "what was stays: {event}");
+
+    let mut later = Listener::to(&sidecar, "/events").await.unwrap();
+    let everything = later.next().await;
+    assert_eq!(everything["explained"][0]["route"], "old");
+    assert!(everything["rows"].as_array().unwrap().len() > 1);
+    let mut gone = Listener::to(&sidecar, "/events?route=old").await.unwrap();
+    assert!(has_served("1 of 1")(&gone.next().await));
+    let mut came = Listener::to(&sidecar, "/events?route=new").await.unwrap();
+    assert_eq!(came.next().await["summary"]["detail"], "", "it begins at 0");
+    for path in ["/new", "/"] {
+        assert_eq!(Client::get(sidecar.addr, path).await.status, 200);
+    }
+    came.until(has_served("1 of 1")).await;
+    page.until(has_served("4 of 4")).await;
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_when_its_route_goes_still_counts_there_and_in_the_sum() {
+    let origin = Origin::new();
+    let route = "[[route]]\nname = \"old\"\npath = \"/old\"\n";
+    let sidecar = Sidecar::before(origin.addr, route).await;
+    let mut client = Client::connect(sidecar.addr).await;
+    client.send("GET", "/old", &[], b"").await;
+    let mut upstream = origin.accept().await;
+    upstream.message().await;
+    let mut all = Listener::to(&sidecar, "/events").await.unwrap();
+    let mut old = Listener::to(&sidecar, "/events?route=old").await.unwrap();
+    old.next().await;
+
+    let without = format!("upstream = \"http://{}\"\n", origin.addr);
+    sidecar.reload(&without).await.unwrap();
+    all.until(|event| event["routes_gone"] == json!(["old"]))
+        .await;
+    upstream.write(answer("200 OK", &[], "late")).await;
+    assert_eq!(client.answer_to("GET").await.text(), "late");
+
+    old.until(has_served("1 of 1")).await;
+    all.until(has_served("1 of 1")).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! One word a reason, the same in the answer's header, the log and the metric: each is provoked, and looked for in all of them.
+//! One word a reason, the same in the answer's header, the log, the metric and, with the feature `otlp`, the trace: each is provoked, and looked for in all of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::answers::{answer, ok, quota, suspected, throttled, throttled_with};
 use crate::support::{Answer, Client, Message, Process, Reply, Upstream};
+#[cfg(feature = "otlp")]
+use crate::support::{Collector, Span};
 
 /// How a reason is provoked.
 struct Case {
@@ -173,15 +175,25 @@ struct Signals {
     answer: Option<Answer>,
     log: Value,
     skipped: f64,
+    /// What the request's span says, and that of its last attempt.
+    #[cfg(feature = "otlp")]
+    trace: [Option<String>; 2],
 }
 
 impl Signals {
-    /// The word in every place that has one. A further place, such as a trace, is one more entry here.
+    /// The word in every place that has one.
     fn words(&self) -> Vec<(&'static str, Option<&str>)> {
         let header = self.answer.as_ref();
         let header = header.map(|answer| ("header", answer.header("redrive-reason")));
         let log = ("log", self.log["reason"].as_str());
-        header.into_iter().chain([log]).collect()
+        let words = header.into_iter().chain([log]);
+        #[cfg(feature = "otlp")]
+        let words = {
+            let [request, attempt] = &self.trace;
+            let spans = [("span", request), ("attempt's span", attempt)];
+            words.chain(spans.map(|(place, word)| (place, word.as_deref())))
+        };
+        words.collect()
     }
 }
 
@@ -196,7 +208,13 @@ async fn play(case: &Case) -> Signals {
         }
     })
     .await;
-    let mut redrive = Process::before(upstream.addr, case.toml).await;
+    #[cfg(feature = "otlp")]
+    let collector = Collector::new().await;
+    #[cfg(feature = "otlp")]
+    let env = collector.env();
+    #[cfg(not(feature = "otlp"))]
+    let env = [];
+    let mut redrive = Process::with(upstream.addr, case.toml, &env).await;
     let (answer, _held) = act(&redrive, &upstream, case).await;
     let word = case.reason.as_str();
     let told = |event: &Value| event["message"] == "request" && event["reason"] == word;
@@ -207,7 +225,22 @@ async fn play(case: &Case) -> Signals {
         answer,
         log,
         skipped: redrive.total(SKIPPED, &label).await,
+        #[cfg(feature = "otlp")]
+        trace: traced(&collector, word).await,
     }
+}
+
+/// What is said by the span of the request with this reason, and by that of its last attempt.
+#[cfg(feature = "otlp")]
+async fn traced(collector: &Collector, word: &str) -> [Option<String>; 2] {
+    let is_stopped = |span: &Span| span.is_request() && span.text("redrive.reason") == Some(word);
+    let request = collector.span(word, is_stopped).await;
+    let attempts = request.number("redrive.attempts").unwrap();
+    let attempts = collector
+        .attempts(&request, usize::try_from(attempts).unwrap())
+        .await;
+    let spans = [Some(&request), attempts.last()];
+    spans.map(|span| Some(span?.text("redrive.reason")?.to_owned()))
 }
 
 /// The answer, if there is one; and the request that is held meanwhile, if one is.
@@ -316,7 +349,7 @@ fn faults(case: &Case, seen: &Signals) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_reason_is_the_same_word_in_header_log_and_metric() {
+async fn every_reason_is_the_same_word_in_header_log_metric_and_trace() {
     let mut playing = JoinSet::new();
     let mut provoked = BTreeSet::new();
     for case in of_one_request().into_iter().chain(of_the_moment()) {

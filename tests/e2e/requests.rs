@@ -13,6 +13,11 @@ fn status(answer: &Message) -> u16 {
 
 /// Sends these bytes and expects a problem with this status, a closed connection, and an upstream that saw nothing.
 async fn check(request: &str, expected: u16) {
+    check_error(request, expected, "http_request_error").await;
+}
+
+/// The same with another error type of `Proxy-Status`.
+async fn check_error(request: &str, expected: u16, error: &str) {
     let origin = Origin::new();
     let sidecar = Sidecar::before(origin.addr, "").await;
     let mut client = Peer::connect(sidecar.addr).await;
@@ -27,8 +32,8 @@ async fn check(request: &str, expected: u16) {
         Some("application/problem+json"),
         "{said}"
     );
-    let proxy_status = answer.header("proxy-status").unwrap_or_default();
-    assert!(proxy_status.starts_with("redrive; error="), "{said}");
+    let told = format!("redrive; error={error}");
+    assert_eq!(answer.header("proxy-status"), Some(&*told), "{said}");
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(problem["status"], expected, "{said}");
     assert_eq!(answer.header("connection"), Some("close"), "{said}");
@@ -153,9 +158,10 @@ async fn options_for_the_server_itself_is_answered_here() {
 
 #[tokio::test]
 async fn a_request_that_came_back_to_redrive_is_refused() {
-    check(
+    check_error(
         "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 redrive, 1.1 other\r\nVia: 1.1 redrive\r\n\r\n",
         508,
+        "proxy_loop_detected",
     )
     .await;
 }
@@ -276,6 +282,10 @@ async fn one_client_connection_too_many_is_told_and_counted() {
         Some("application/problem+json")
     );
     assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(
+        answer.header("proxy-status"),
+        Some("redrive; error=connection_limit_reached")
+    );
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(problem["status"], 503);
     assert_eq!(third.rest().await, b"");

@@ -232,7 +232,9 @@ async fn a_connection_lives_as_long_as_its_requests_when_the_server_stops() {
     upstream.head().await;
 
     sidecar.terminate();
+    let goodbye = client.until("a goodbye", |it| it.kind == GOAWAY).await;
     upstream.write(answer(b"done")).await;
 
+    assert_eq!(goodbye.code(), "NO_ERROR");
     assert_eq!(in_time("an answer", client.answer(1)).await, 200);
 }

@@ -23,4 +23,5 @@ mod script;
 mod cases;
 mod client;
 mod limits;
+mod uploads;
 mod wire;

@@ -5,7 +5,7 @@
 const byId = (id) => document.getElementById(id);
 const MINUTES_KEPT = 15;
 
-// The columns of a row, as `events.rs` sends them.
+// The columns of a row, as `events/row.rs` makes them.
 const [AT, OFFERED, SERVED, FAILED, THROTTLED, RETRIED, WINDOW, IN_FLIGHT, WAITING, BUDGET, P50, P99] = Array(12).keys();
 
 const whole = new Intl.NumberFormat("en");
@@ -218,10 +218,11 @@ function drawReasons() {
 
 function drawRoutes() {
   const select = byId("route");
-  const names = ["", ...now.routes];
-  const old = [...select.options].map((option) => option.value);
-  if (names.join("\n") === old.join("\n")) return;
-  select.replaceChildren(...names.map((name) => new Option(name || "All routes", name, false, name === (now.route ?? ""))));
+  const routes = [["All routes", ""], ...now.routes.map((name) => [name, name]), ...now.routes_gone.map((name) => [`${name} (gone)`, name])];
+  const words = routes.map(([word]) => word).join("\n");
+  if (words === [...select.options].map((option) => option.textContent).join("\n")) return;
+  select.replaceChildren(...routes.map(([word, name]) => new Option(word, name, false, name === (now.route ?? ""))));
+  drawExplained();
 }
 
 // ---- explained requests
@@ -254,7 +255,7 @@ function whyOf(request) {
 
 function requestRow(request) {
   const good = GOOD.has(request.outcome);
-  const routes = now.routes.length > 1 ? [" ", make("span", "soft", request.route)] : [];
+  const routes = now.routes.length + now.routes_gone.length > 1 ? [" ", make("span", "soft", request.route)] : [];
   return make("tr", "",
     make("td", "soft", clock(request.at)),
     make("td", "", make("span", "method", request.method), " ", request.path, ...routes),

@@ -22,6 +22,7 @@ fn reading(names: &[&str]) -> Reading {
         in_flight: 0,
         waiting: 0,
         routes: routes.collect(),
+        gone: Vec::new(),
         windows: Vec::new(),
         budgets: Vec::new(),
         recent: Arc::default(),
@@ -121,6 +122,42 @@ fn a_route_that_nobody_knows_takes_no_place() {
         assert_eq!(refused.err(), Some(Refused::Unknown));
     }
     assert!(events.listen(Some("orders".to_owned())).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_is_gone_is_told_of_until_it_is_forgotten_and_then_its_stream_ends() {
+    let events = Events::new();
+    let mut dry = reading(&["old", "default"]);
+    dry.routes[0].dry_run = true;
+    record(&events, &dry);
+    let (listener, mut body) = events.listen(Some("old".to_owned())).unwrap();
+    let there = async {
+        let before = next(&mut body).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        record(&events, &reading(&["default"]));
+        (before, next(&mut body).await)
+    };
+    let mut telling = std::pin::pin!(listener.tell());
+    let (before, after) = tokio::select! {
+        told = there => told,
+        left = &mut telling => panic!("{left:?}"),
+    };
+
+    assert_eq!(before["summary"]["words"], "Dry run: redrive only watches.");
+    assert_eq!(after["reset"], false);
+    assert_eq!(after["routes"], serde_json::json!(["default"]));
+    assert_eq!(after["routes_gone"], serde_json::json!(["old"]));
+    assert_eq!(after["summary"]["words"], "Nobody has asked.");
+    assert_eq!(after["rows"][0][9], Value::Null, "it has no budget");
+    assert!(events.listen(Some("old".to_owned())).is_ok());
+
+    tokio::time::advance(Duration::from_secs(15 * 60)).await;
+    record(&events, &reading(&["default"]));
+
+    assert_eq!(telling.await, Left::Forgotten);
+    assert!(body.frame().await.is_none(), "ended, and not cut off");
+    let refused = events.listen(Some("old".to_owned()));
+    assert_eq!(refused.err(), Some(Refused::Unknown));
 }
 
 #[test]

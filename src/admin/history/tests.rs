@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::proxy::reading::RouteReading;
 use crate::proxy::status::{Budget, Window};
 
 /// A clock and a proxy that counts as it is told.
@@ -14,13 +15,7 @@ struct Feed {
 
 impl Feed {
     fn of(routes: &[&str]) -> Self {
-        let routes = routes.iter().map(|name| RouteReading {
-            name: (*name).to_owned(),
-            dry_run: false,
-            window: 0,
-            budget: 0,
-            counts: Counts::default(),
-        });
+        let routes = routes.iter().map(|name| route(name, Counts::default()));
         let window = Window {
             route: "default".into(),
             window: 8.0,
@@ -47,11 +42,27 @@ impl Feed {
                 in_flight: 9,
                 waiting: 6,
                 routes: routes.collect(),
+                gone: Vec::new(),
                 windows: vec![window],
                 budgets: vec![budget],
                 recent: Arc::default(),
             },
         }
+    }
+
+    /// A reload takes this route away.
+    fn goes(&mut self, name: &str) {
+        let place = self.reading.routes.iter().position(|it| it.name == name);
+        let gone = self.reading.routes.remove(place.unwrap());
+        self.reading.gone.push((gone.name, gone.counts));
+    }
+
+    /// A reload brings this route, which may have been there before.
+    fn comes(&mut self, name: &str) {
+        let place = self.reading.gone.iter().position(|it| it.0 == name);
+        let counts = place.map(|place| self.reading.gone.remove(place).1);
+        let route = route(name, counts.unwrap_or_default());
+        self.reading.routes.insert(0, route);
     }
 
     /// A second passes, in which every route was offered so many requests.
@@ -62,6 +73,16 @@ impl Feed {
         self.now += Duration::from_secs(1);
         self.wall += Duration::from_secs(1);
         history.record(self.now, self.wall, self.reading.clone());
+    }
+}
+
+fn route(name: &str, counts: Counts<u64>) -> RouteReading {
+    RouteReading {
+        name: name.to_owned(),
+        dry_run: false,
+        window: 0,
+        budget: 0,
+        counts,
     }
 }
 
@@ -149,9 +170,10 @@ fn joined_samples_add_up_what_happened_and_keep_the_worst_of_what_was() {
 
     assert_eq!(oldest.seconds, 5.0);
     assert_eq!(oldest.counts.offered, 10);
-    assert_eq!(oldest.levels.waiting, 80);
-    assert_eq!(oldest.levels.budget, 0.1);
-    assert_eq!(oldest.levels.window, Some(8.0));
+    let levels = oldest.levels.unwrap();
+    assert_eq!(levels.waiting, 80);
+    assert_eq!(levels.budget, 0.1);
+    assert_eq!(levels.window, Some(8.0));
 }
 
 #[test]
@@ -163,7 +185,8 @@ fn an_open_gate_shows_no_window() {
 
     let all = history.series(None).unwrap();
 
-    assert_eq!(all.samples().next().unwrap().levels.window, None);
+    let levels = all.samples().next().unwrap().levels;
+    assert_eq!(levels.unwrap().window, None);
 }
 
 #[test]
@@ -176,6 +199,82 @@ fn counts_that_begin_anew_are_no_burst() {
     feed.second(&mut history, 4);
 
     assert_eq!(offered(history.series(None).unwrap()), [0, 0]);
+}
+
+#[test]
+fn a_route_that_comes_begins_at_0_and_one_that_went_keeps_its_history() {
+    let (mut history, mut feed) = (History::default(), Feed::of(&["old", "default"]));
+    feed.second(&mut history, 0);
+    feed.second(&mut history, 3);
+
+    feed.goes("old");
+    feed.comes("new");
+    feed.second(&mut history, 5);
+
+    let of = |history: &History, name| offered(history.series(Some(name)).unwrap());
+    assert_eq!(of(&history, "old"), [3, 0]);
+    assert_eq!(of(&history, "new"), [5]);
+    assert_eq!(history.gone().collect::<Vec<_>>(), ["old"]);
+    let old = history.series(Some("old")).unwrap();
+    let levels: Vec<_> = old.samples().map(|it| it.levels.is_some()).collect();
+    assert_eq!(levels, [true, false], "what is gone has no window");
+
+    feed.comes("old");
+    feed.second(&mut history, 1);
+    assert_eq!(of(&history, "old"), [3, 0, 1]);
+    assert_eq!(history.gone().count(), 0);
+}
+
+#[test]
+fn what_ends_on_a_route_that_is_gone_still_counts_and_no_sum_falls() {
+    let (mut history, mut feed) = (History::default(), Feed::of(&["old", "default"]));
+    feed.second(&mut history, 0);
+    feed.second(&mut history, 1_000);
+
+    feed.goes("old");
+    feed.reading.gone[0].1.served += 2;
+    feed.second(&mut history, 7);
+
+    assert_eq!(offered(history.series(None).unwrap()), [2_000, 7]);
+    let served = |route| history.series(route).unwrap().sum().0.served;
+    assert_eq!((served(None), served(Some("old"))), (2, 2));
+}
+
+#[test]
+fn a_route_that_went_is_forgotten_with_its_last_sample_and_is_no_burst_when_it_returns() {
+    let (mut history, mut feed) = (History::default(), Feed::of(&["old", "default"]));
+    feed.second(&mut history, 0);
+    feed.second(&mut history, 1_000);
+    feed.goes("old");
+
+    for _ in 1..15 * 60 {
+        feed.second(&mut history, 0);
+    }
+    assert!(history.series(Some("old")).is_some());
+    feed.second(&mut history, 0);
+    assert!(history.series(Some("old")).is_none());
+
+    feed.comes("old");
+    feed.second(&mut history, 2);
+    assert_eq!(offered(history.series(Some("old")).unwrap()), [2]);
+}
+
+#[test]
+fn routes_that_come_and_go_for_ever_take_no_more_memory_and_the_latest_stay() {
+    let (mut history, mut feed) = (History::default(), Feed::of(&["default"]));
+
+    for n in 0..3 * ROUTES_MAX {
+        feed.comes(&format!("r{n}"));
+        feed.second(&mut history, 1);
+        feed.goes(&format!("r{n}"));
+    }
+    feed.second(&mut history, 1);
+
+    assert!(history.memory() <= MEMORY_MAX, "{}", history.memory());
+    let gone: Vec<_> = history.gone().collect();
+    assert_eq!(gone.len(), ROUTES_MAX - 1);
+    assert_eq!(gone[0], format!("r{}", 3 * ROUTES_MAX - 1));
+    assert!(history.series(Some("default")).is_some());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{UPSTREAM, load, with_file};
 
 mod whole;
+mod words;
 
 /// Checks the first fault of a file that begins, after its first line, with `text`: its line and column as `L:C`, the
 /// bytes under the caret, and words of what is said.
@@ -240,72 +241,4 @@ fn values_of_the_wrong_type_or_unit_are_marked() {
         &["holds something that is not a table"],
     );
     check("retry = [3]", "2:9", "[3]", &["`retry` is not a table"]);
-}
-
-#[test]
-fn words_that_are_none_are_marked_one_by_one() {
-    check(
-        "[retry]\nproof = \"strickt\"",
-        "3:9",
-        "\"strickt\"",
-        &["expected \"usual\" or \"strict\"; did you mean \"strict\"?"],
-    );
-    check(
-        "[retry]\nproof = \"Strict\"",
-        "3:9",
-        "\"Strict\"",
-        &["did you mean \"strict\"?"],
-    );
-    check(
-        "host = \"elsewhere\"",
-        "2:8",
-        "\"elsewhere\"",
-        &["expected \"upstream\" or \"client\"\n"],
-    );
-    check(
-        "[retry]\non = \"throttled\"",
-        "3:6",
-        "\"throttled\"",
-        &["a list of"],
-    );
-    check(
-        "[retry]\non = [\"throttled\", \"brokn\"]",
-        "3:20",
-        "\"brokn\"",
-        &["cannot hold `brokn`", "did you mean \"broken\"?"],
-    );
-    for senseless in ["ok", "quota", "permanent"] {
-        let text = format!("[retry]\non = [\"{senseless}\"]");
-        check(
-            &text,
-            "3:7",
-            &format!("\"{senseless}\""),
-            &["a class that another attempt can mend"],
-        );
-    }
-    check(
-        "[retry]\non = [\"cancelled\"]",
-        "3:7",
-        "\"cancelled\"",
-        &["expected \"throttled\""],
-    );
-    check(
-        "[retry]\non = [\"broken\", \"broken\"]",
-        "3:17",
-        "\"broken\"",
-        &["each word once"],
-    );
-    check("[retry]\non = [7]", "3:7", "7", &["cannot hold `7`"]);
-    check(
-        "[retry]\nmarker_header = \"x gw\"",
-        "3:17",
-        "\"x gw\"",
-        &["a header name"],
-    );
-    check(
-        "[deadline]\nheader = \"\"",
-        "3:10",
-        "\"\"",
-        &["a header name"],
-    );
 }

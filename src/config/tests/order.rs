@@ -1,7 +1,8 @@
 //! Which layer holds, and where a value is said to come from.
 
-use super::super::Flags;
+use super::super::{Config, Flags};
 use super::{UPSTREAM, effective, load, with_file};
+use crate::admin::{Pages, Setting};
 
 #[test]
 fn defaults_give_way_to_the_file_the_file_to_the_environment_and_that_to_flags() {
@@ -55,9 +56,20 @@ fn an_upstream_alone_is_enough_from_wherever_it_comes() {
         load("", &[("REDRIVE_CONFIG_TOML", &inline)], Flags::default()).unwrap(),
     ];
 
-    for one in &loaded {
-        assert_eq!(one.config, loaded[0].config);
-        let upstream = &one.config.proxy.routes[0].upstream;
+    let first = loaded[0].config.clone();
+    for one in loaded {
+        // It differs in where it comes from, which is shown, and in nothing else.
+        let values = |settings: &[Setting]| {
+            let values = settings.iter().map(|it| it.value.clone());
+            values.collect::<Vec<_>>()
+        };
+        assert_eq!(values(&one.config.settings), values(&first.settings));
+        let one = Config {
+            settings: first.settings.clone(),
+            ..one.config
+        };
+        assert_eq!(one, first);
+        let upstream = &one.proxy.routes[0].upstream;
         assert_eq!(upstream.authority.as_str(), "api.example");
         assert_eq!(upstream.base_path, "/prod");
     }
@@ -136,4 +148,23 @@ fn a_list_in_a_variable_replaces_the_files_list() {
         routes[0].retry.rules.custom[0].status,
         Some(http::StatusCode::SERVICE_UNAVAILABLE)
     );
+}
+
+#[test]
+fn both_listeners_are_on_loopback_unless_they_are_told_otherwise() {
+    let open = [
+        ("REDRIVE_UPSTREAM", UPSTREAM),
+        ("REDRIVE_LISTEN", "0.0.0.0:80"),
+        ("REDRIVE_ADMIN", "[::]:81"),
+    ];
+
+    let defaults = load("", &open[..1], Flags::default()).unwrap().config;
+    let told = load("", &open, Flags::default()).unwrap().config;
+
+    let are_near = |config: &Config| {
+        [config.server.listen, config.admin.listen].map(|address| address.ip().is_loopback())
+    };
+    assert_eq!(are_near(&defaults), [true, true]);
+    assert_eq!(are_near(&told), [false, false]);
+    assert_eq!(defaults.admin.pages, Pages::Loopback);
 }

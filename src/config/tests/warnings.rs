@@ -21,6 +21,8 @@ fn nothing_is_said_where_nothing_contradicts_itself() {
     check("", &[]);
     check("[deadline]\ntotal = \"20s\"", &[]);
     check("[deadline]\nattempt = \"60s\"", &[]);
+    check("[pace]\nmode = \"off\"", &[]);
+    check("[retry]\nmax_attempts = { throttled = 1000 }", &[]);
     check("[budget]\nratio = 0", &[]);
     check("[retry]\non = []", &[]);
     check("[retry]\ndry_run = true", &[]);
@@ -30,7 +32,7 @@ fn nothing_is_said_where_nothing_contradicts_itself() {
 fn times_that_end_each_other_are_odd() {
     check(
         "[deadline]\nattempt = \"61s\"",
-        &["more than twice `deadline.total`"],
+        &["redrive.toml:3:11: `deadline.attempt` is more than twice `deadline.total`"],
     );
     check(
         "[pace]\nmax_wait = \"31s\"",
@@ -43,6 +45,39 @@ fn times_that_end_each_other_are_odd() {
     check(
         "[[route]]\nname = \"a\"\npath = \"/a\"\ndeadline = { total = \"9s\", attempt = \"9s\" }",
         &["redrive.toml:5:"],
+    );
+}
+
+#[test]
+fn attempts_that_there_is_no_time_for_are_odd() {
+    check(
+        "[pace]\nmode = \"off\"\n[retry]\nmax_attempts = { throttled = 12 }",
+        &[
+            "redrive.toml:5:30: `retry.max_attempts.throttled` = 12 is more than `deadline.total` (\"30s\") has time for",
+        ],
+    );
+    // 0.5 + 1 + 2 + 4 + 8 s on average are over within 30 s, and 10 s more are not.
+    check(
+        "[pace]\nmode = \"off\"\n[retry]\nmax_attempts = { throttled = 12 }",
+        &["the waits of 7 attempts are over, on average: set 7,"],
+    );
+    check(
+        "[retry]\nbackoff = { base = \"10s\" }\nmax_attempts = { other = 9 }",
+        &["`retry.max_attempts.other` = 9 is more"],
+    );
+    check(
+        "[pace]\nmode = \"off\"\n[retry]\nmax_attempts = { throttled = 7 }",
+        &[],
+    );
+}
+
+#[test]
+fn a_route_whose_own_path_keeps_requests_from_it_is_odd() {
+    let route = |more: &str| format!("[[route]]\nname = \"a\"\npath = \"/a//b\"\n{more}");
+    check(&route(""), &[]);
+    check(
+        &route("retry = { unsafe_methods = \"always\" }"),
+        &["redrive.toml:4:8: route `a` gets no requests"],
     );
 }
 

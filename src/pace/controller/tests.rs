@@ -489,6 +489,22 @@ fn with_the_pace_off_nothing_is_learned_and_the_maximum_still_holds() {
 }
 
 #[test]
+fn a_pace_that_is_switched_off_leaves_no_gate_closed() {
+    let mut bench = Bench::new(params());
+    bench.close_at(16);
+    assert!(bench.controller.is_gate_closed());
+
+    let off = Params {
+        mode: Mode::Off,
+        ..params()
+    };
+    bench.controller.set_params(off, bench.now);
+
+    assert!(!bench.controller.is_gate_closed() && !bench.controller.is_outage());
+    let _out: Vec<_> = (0..100).map(|_| bench.go()).collect();
+}
+
+#[test]
 fn news_from_the_fleet_pull_the_window_half_way_and_nonsense_is_no_news() {
     let mut bench = Bench::new(params());
     bench.close_at(16);

@@ -69,6 +69,11 @@ impl History {
         steps.collect()
     }
 
+    /// What AWS calls the last attempt, if its answer says so.
+    pub(super) fn last_request_id(&self) -> Option<&str> {
+        self.attempts.last()?.request_id.as_deref()
+    }
+
     /// How many attempts were made, told or not.
     pub(super) fn made(&self) -> u32 {
         self.made

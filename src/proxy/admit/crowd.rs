@@ -8,7 +8,7 @@ use prometheus::IntGauge;
 /// How many requests wait in the process, and how many may.
 #[derive(Debug)]
 pub struct Crowd {
-    limit: usize,
+    limit: AtomicUsize,
     waiting: AtomicUsize,
     gauge: IntGauge,
 }
@@ -20,15 +20,21 @@ impl Crowd {
     /// Nobody waits yet; `gauge` shows how many do.
     pub fn new(limit: usize, gauge: IntGauge) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             waiting: AtomicUsize::new(0),
             gauge,
         })
     }
 
+    /// So many may wait from now on; those who do already stay, even if they are too many.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// One more waits, if there is room.
     pub(super) fn join(self: &Arc<Self>) -> Option<Place> {
-        let room = |waiting: usize| (waiting < self.limit).then_some(waiting + 1);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let room = |waiting: usize| (waiting < limit).then_some(waiting + 1);
         self.waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
             .ok()?;

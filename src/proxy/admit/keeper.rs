@@ -5,8 +5,9 @@
 //! and ends with the door.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 use tokio_util::task::TaskTracker;
@@ -16,16 +17,15 @@ use super::lessons::{Lessons, Seen};
 use super::{Permit, Refused};
 use crate::clock;
 use crate::pace::{Attempt, Controller, Decision, Mode, Params, WaiterId};
-use crate::proxy::metrics::PaceGauges;
 
 /// The controller behind its lock.
 pub(super) struct Keeper {
     state: Mutex<State>,
     /// Wakes the driver.
     pub(super) alarm: Arc<Notify>,
-    pub(super) params: Params,
     pub(super) crowd: Arc<Crowd>,
-    pub(super) gauges: PaceGauges,
+    /// Whether the pace is learned.
+    learns: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -38,10 +38,15 @@ pub(super) struct State {
     /// When the driver looks next by itself.
     driver_at: Option<Instant>,
     was_unresponsive: bool,
+    /// The route that it is named after, for the log.
+    name: String,
 }
 
 /// Somebody to be woken, once the lock is free.
 pub(super) type Decided = (oneshot::Sender<Result<Permit, Refused>>, Told);
+
+/// Whose window has become unresponsive, or is so no more.
+pub(super) type News = (String, bool);
 
 /// What it is told.
 pub(super) enum Told {
@@ -51,17 +56,7 @@ pub(super) enum Told {
 
 impl Keeper {
     /// Nothing is learned and nobody waits; the driver starts.
-    pub(super) fn start(
-        params: Params,
-        crowd: Arc<Crowd>,
-        gauges: PaceGauges,
-        now: Instant,
-    ) -> Arc<Self> {
-        let params = Params {
-            // Without any wait allowed, who comes still has its one moment.
-            max_wait: params.max_wait.max(WAIT_MIN),
-            ..params
-        };
+    pub(super) fn start(params: Params, crowd: Arc<Crowd>, name: &str, now: Instant) -> Arc<Self> {
         let alarm = Arc::new(Notify::new());
         let keeper = Arc::new(Self {
             state: Mutex::new(State {
@@ -71,11 +66,11 @@ impl Keeper {
                 waiters: HashMap::new(),
                 driver_at: None,
                 was_unresponsive: false,
+                name: name.to_owned(),
             }),
             alarm: Arc::clone(&alarm),
-            params,
             crowd,
-            gauges,
+            learns: AtomicBool::new(params.mode == Mode::Adaptive),
             tasks: TaskTracker::new(),
         });
         keeper.tasks.spawn(drive(Arc::downgrade(&keeper), alarm));
@@ -84,7 +79,18 @@ impl Keeper {
 
     /// Whether the pace is learned.
     pub(super) fn is_learning(&self) -> bool {
-        self.params.mode == Mode::Adaptive
+        self.learns.load(Ordering::Relaxed)
+    }
+
+    /// Follows other parameters, and another name, from now on.
+    pub(super) fn follow(self: &Arc<Self>, params: Params, name: &str, now: Instant) {
+        self.learns
+            .store(params.mode == Mode::Adaptive, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.controller.set_params(params, now);
+        name.clone_into(&mut state.name);
+        // There may be more room than before.
+        self.settle(state, now);
     }
 
     /// Held for one event and what follows from it, never across an await.
@@ -120,7 +126,7 @@ impl Keeper {
     }
 
     /// Wakes those who were named; the lock must be free, since a turn that nobody takes goes back under it.
-    pub(super) fn tell(self: &Arc<Self>, decided: Vec<Decided>, news: Option<bool>) {
+    pub(super) fn tell(self: &Arc<Self>, decided: Vec<Decided>, news: Option<News>) {
         for (sender, told) in decided {
             let turn = match told {
                 Told::Go(attempt) => Ok(Permit::new(self, attempt)),
@@ -130,14 +136,11 @@ impl Keeper {
             drop(sender.send(turn));
         }
         match news {
-            Some(true) => tracing::warn!(
-                route = self.gauges.route,
+            Some((route, true)) => tracing::warn!(
+                route,
                 "throttles do not get fewer however few attempts are made, so others make them: first attempts go freely"
             ),
-            Some(false) => tracing::info!(
-                route = self.gauges.route,
-                "the learned window has its say again"
-            ),
+            Some((route, false)) => tracing::info!(route, "the learned window has its say again"),
             None => {}
         }
     }
@@ -187,10 +190,10 @@ impl State {
     }
 
     /// Whether the window has become unresponsive, or is so no more.
-    fn news(&mut self) -> Option<bool> {
+    fn news(&mut self) -> Option<News> {
         let is = self.controller.is_unresponsive();
         let was = std::mem::replace(&mut self.was_unresponsive, is);
-        (is != was).then_some(is)
+        (is != was).then(|| (self.name.clone(), is))
     }
 }
 
@@ -209,6 +212,3 @@ async fn drive(keeper: Weak<Keeper>, alarm: Arc<Notify>) {
         }
     }
 }
-
-/// Who may go at once goes, even where nobody is to wait.
-const WAIT_MIN: Duration = Duration::from_millis(1);

@@ -4,7 +4,6 @@ use http::{Method, StatusCode};
 use prometheus::{IntGauge, Registry};
 
 use super::*;
-use crate::pace::Mode;
 use crate::proxy::metrics::PaceFamilies;
 use crate::retry::classify::{Class, Classified, Kind, Ran, Scope};
 use crate::retry::futility::Cell;
@@ -69,7 +68,7 @@ fn goes(door: &Door) -> Permit {
 }
 
 fn in_flight(door: &Door) -> usize {
-    door.0.lock().controller.in_flight()
+    door.keeper.lock().controller.in_flight()
 }
 
 /// Tells what came of an attempt: a success, or a throttle.
@@ -103,7 +102,7 @@ fn close(door: &Door) {
     tell(&mut goes(door), Class::Ok);
     for _ in 0..6 {
         tell(&mut goes(door), Class::Throttled);
-        if door.0.lock().controller.is_gate_closed() {
+        if door.keeper.lock().controller.is_gate_closed() {
             return;
         }
     }
@@ -190,8 +189,8 @@ async fn who_leaves_while_waiting_gives_its_place_back() {
 
     assert!(left.is_err());
     assert_eq!(gauge.get(), 0);
-    assert_eq!(door.0.lock().controller.waiting(), 0);
-    assert!(door.0.lock().waiters.is_empty());
+    assert_eq!(door.keeper.lock().controller.waiting(), 0);
+    assert!(door.keeper.lock().waiters.is_empty());
     drop(held);
     assert!(admit(&door, first()).await.is_ok());
 }
@@ -220,14 +219,14 @@ async fn a_turn_on_its_way_to_one_who_has_just_left_goes_back() {
     let leaves = waiting(&door, first());
     let attempt = held.attempt.take().unwrap();
     let decided = {
-        let mut state = door.0.lock();
+        let mut state = door.keeper.lock();
         state.controller.release(clock::now(), attempt);
         state.decide(clock::now()).0
     };
 
     drop(leaves); // named, and not told yet
     assert_eq!(in_flight(&door), 1);
-    door.0.tell(decided, None);
+    door.keeper.tell(decided, None);
 
     assert_eq!(in_flight(&door), 0);
 }
@@ -242,7 +241,7 @@ async fn a_retry_goes_before_those_who_were_not_sent_yet() {
     drop(held);
 
     let permit = retry.turn().await.ok().unwrap();
-    assert_eq!(door.0.lock().controller.waiting(), 1);
+    assert_eq!(door.keeper.lock().controller.waiting(), 1);
     drop(permit);
     assert!(other.turn().await.is_ok());
 }
@@ -273,7 +272,7 @@ async fn the_driver_wakes_those_whose_turn_comes_by_time_alone() {
 #[tokio::test(start_paused = true)]
 async fn the_driver_ends_with_the_door() {
     let (door, _) = door(params());
-    let alarm = Arc::downgrade(&door.0.alarm);
+    let alarm = Arc::downgrade(&door.keeper.alarm);
     tokio::task::yield_now().await;
 
     drop(door);
@@ -296,7 +295,7 @@ async fn throttles_close_the_gate_which_is_shown_and_retries_rest_in_the_queue()
     assert_eq!(door.rest(1), Some(Duration::ZERO));
     assert!(door.come_back_after().unwrap() >= SECOND);
     door.show();
-    let gauges = &door.0.gauges;
+    let gauges = &door.gauges;
     assert_eq!(
         (gauges.gate_closed.get(), gauges.unresponsive.get()),
         (1, 0)
@@ -318,7 +317,7 @@ async fn with_the_pace_switched_off_nothing_is_learned() {
         tell(&mut goes(&door), Class::Throttled);
     }
 
-    assert!(!door.0.lock().controller.is_gate_closed());
+    assert!(!door.keeper.lock().controller.is_gate_closed());
     assert_eq!((door.rest(1), door.come_back_after()), (None, None));
 }
 
@@ -370,8 +369,8 @@ async fn ten_thousand_who_leave_at_once_leave_nothing_behind() {
     drop(crowd);
 
     assert_eq!(gauge.get(), 0);
-    assert_eq!(door.0.lock().controller.waiting(), 0);
-    assert!(door.0.lock().waiters.is_empty());
+    assert_eq!(door.keeper.lock().controller.waiting(), 0);
+    assert!(door.keeper.lock().waiters.is_empty());
 }
 
 /// Decisions fall on one thread while those whom they name leave on another: whichever is first, no place is lost.

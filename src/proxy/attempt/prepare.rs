@@ -54,6 +54,9 @@ impl<'a> Exchange<'a> {
         }
         let subject = subject(lane, &parts, &mut headers, shared.bypass);
         note_broken_signature(lane, &outbound, &parts, &headers);
+        if !shared.bypass {
+            account.trace.carry(&mut headers);
+        }
         let session = Session::new(Arc::clone(&lane.policy), subject, deadline.start_by);
         let body = Brisk::new(body, shared.body_idle).boxed_unsync();
         let keep = session.keeps_body() && !shared.bypass;

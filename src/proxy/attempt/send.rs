@@ -46,6 +46,7 @@ impl Exchange<'_> {
     pub(super) async fn attempt(&mut self, permit: Option<Permit>) -> Attempted {
         let metrics = &self.lane.metrics;
         let started = clock::now();
+        self.account.begin(started);
         let (head, is_clients) = self.deadline.attempt(&self.lane.deadline, started);
         let limits = Limits {
             connect: self.lane.deadline.connect,

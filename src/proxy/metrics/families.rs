@@ -31,6 +31,7 @@ pub(super) struct Durations {
 }
 
 /// What goes up and down.
+#[derive(Clone)]
 pub struct Gauges {
     /// Requests that have no end yet.
     pub in_flight: IntGauge,

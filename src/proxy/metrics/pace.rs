@@ -68,6 +68,16 @@ impl PaceFamilies {
             learned_per_second: self.learned_per_second.with_label_values(labels),
         }
     }
+
+    /// There is no such window any more: its size would be one of nothing.
+    pub fn forget(&self, route: &str) {
+        for family in [&self.window, &self.learned_per_second] {
+            family.remove_label_values(&[route]).unwrap_or_default(); // not there is what is wanted
+        }
+        for family in [&self.gate_closed, &self.unresponsive] {
+            family.remove_label_values(&[route]).unwrap_or_default();
+        }
+    }
 }
 
 impl PaceGauges {

@@ -9,7 +9,7 @@ use super::Params;
 #[derive(Debug)]
 pub struct Memory {
     pub(super) params: Params,
-    used: AtomicUsize,
+    used: Arc<AtomicUsize>,
 }
 
 /// Bytes that are kept for as long as this lives.
@@ -24,7 +24,15 @@ impl Memory {
     pub fn new(params: Params) -> Arc<Self> {
         Arc::new(Self {
             params,
-            used: AtomicUsize::new(0),
+            used: Arc::default(),
+        })
+    }
+
+    /// The same memory by other limits, which bodies that come from now on follow.
+    pub fn follow(&self, params: Params) -> Arc<Self> {
+        Arc::new(Self {
+            params,
+            used: Arc::clone(&self.used),
         })
     }
 

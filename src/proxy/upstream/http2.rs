@@ -185,11 +185,10 @@ pub(super) fn in_http2(request: &mut Request<RequestBody>) {
     *request.version_mut() = Version::HTTP_2;
 }
 
-/// What the upstream says of a stream that it has not looked at; `None` if it says nothing like it.
+/// What the upstream says of a stream that it will not serve; `None` if it says nothing like it.
 ///
-/// That is a GOAWAY with a lower id, or REFUSED_STREAM (RFC 9113 section 8.7). h2 ends the streams below a GOAWAY's id with
-/// other errors. HTTP_1_1_REQUIRED (section 7) is not among the proofs that section 8.7 names, but means the same before
-/// there is an answer: the request is to be sent in HTTP/1.1 instead.
+/// It has not looked at one that a GOAWAY with a lower id or REFUSED_STREAM ends (RFC 9113 section 8.7); h2 ends the streams
+/// below a GOAWAY's id with other errors. HTTP_1_1_REQUIRED (section 7) only says that HTTP/1.1 is to be used instead.
 pub(super) fn refusal(error: &hyper::Error) -> Option<FaultKind> {
     let error = h2_error(error).filter(|error| error.is_remote())?;
     match error.reason() {

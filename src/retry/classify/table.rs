@@ -41,8 +41,8 @@ pub(super) fn fault(fault: Fault) -> Classified {
         (FaultKind::HeadTimeout, _) => (Class::Timeout, Ran::Maybe, "no head within the limit"),
         // RFC 9113, section 8.7: what was refused this way has not been processed, whatever was written.
         (FaultKind::StreamRefused, _) => (Class::Unsent, Ran::No, "stream refused unprocessed"),
-        // RFC 9113, section 7: to be sent in HTTP/1.1 instead, so it was not served in HTTP/2.
-        (FaultKind::Http1Required, _) => (Class::Unsent, Ran::No, "HTTP/1.1 required instead"),
+        // Not among the proofs of section 8.7: it says how to ask again, and not that nothing was done.
+        (FaultKind::Http1Required, _) => (Class::Broken, Ran::Maybe, "HTTP/1.1 required instead"),
         // A certificate may be turned down after the request went out (TLS 1.3), so even these are not taken on trust.
         (_, Sent::Perhaps) => (Class::Broken, Ran::Maybe, "broke after a byte was written"),
         (FaultKind::Refused, _) => (Class::Unsent, Ran::No, "connection refused"),

@@ -151,7 +151,7 @@ fn a_fault_is_unsent_only_if_nothing_can_have_arrived() {
     }
     for sent in [Sent::Nothing, Sent::Perhaps] {
         check_fault(StreamRefused, sent, Class::Unsent, Ran::No);
-        check_fault(Http1Required, sent, Class::Unsent, Ran::No);
+        check_fault(Http1Required, sent, Class::Broken, Ran::Maybe);
         check_fault(HeadTimeout, sent, Class::Timeout, Ran::Maybe);
     }
 }

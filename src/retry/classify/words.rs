@@ -87,7 +87,7 @@ pub enum FaultKind {
     Closed,
     /// The upstream refused the stream (HTTP/2 REFUSED_STREAM, or a GOAWAY below its id).
     StreamRefused,
-    /// The upstream refused the stream since it wants HTTP/1.1 (HTTP/2 HTTP_1_1_REQUIRED).
+    /// The upstream reset the stream since it wants HTTP/1.1 (HTTP/2 HTTP_1_1_REQUIRED).
     Http1Required,
     /// What came back is not HTTP.
     Unreadable,
@@ -253,8 +253,8 @@ impl FaultKind {
             Self::TlsAlert => "tls_alert_received",
             Self::Certificate(_) => "tls_certificate_error",
             Self::ConnectTimeout => "connection_timeout",
-            Self::Closed => "connection_terminated",
-            Self::StreamRefused | Self::Http1Required => "destination_unavailable",
+            Self::Closed | Self::Http1Required => "connection_terminated",
+            Self::StreamRefused => "destination_unavailable",
             Self::Unreadable => "http_protocol_error",
             Self::HeadTimeout => "http_response_timeout",
         }

@@ -1,10 +1,10 @@
-// Node's http with a keep-alive agent: the upload streams, and so goes in chunks.
+// Node's http or https with a keep-alive agent: the upload streams, and so goes in chunks.
 import { createReadStream } from "node:fs";
-import { Agent, request } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 const [base, file] = process.argv.slice(2);
+const { Agent, request } = await import(base.startsWith("https:") ? "node:https" : "node:http");
 const agent = new Agent({ keepAlive: true });
 const call = (path, method, body) =>
   new Promise((done, failed) => {

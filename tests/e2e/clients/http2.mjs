@@ -1,4 +1,4 @@
-// Node's http2 with prior knowledge: one connection, three streams.
+// Node's http2, with prior knowledge or by ALPN: one connection, three streams.
 import { readFile } from "node:fs/promises";
 import { connect, constants } from "node:http2";
 

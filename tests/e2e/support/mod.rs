@@ -1,6 +1,8 @@
 //! What every end-to-end test needs: a scripted upstream, redrive before it, and a raw client.
 
 mod client;
+#[cfg(feature = "otlp")]
+mod collector;
 pub(crate) mod frames;
 mod message;
 mod process;
@@ -10,6 +12,8 @@ mod tls;
 mod upstream;
 
 pub(crate) use client::{Answer, Client};
+#[cfg(feature = "otlp")]
+pub(crate) use collector::{Collector, Span};
 pub(crate) use message::Message;
 pub(crate) use process::Process;
 pub(crate) use raw::{Origin, Peer, Reserved, in_time};

@@ -17,6 +17,7 @@ pub(crate) struct Process {
     pub(crate) addr: SocketAddr,
     /// Where the operator is served.
     pub(crate) admin: SocketAddr,
+    before: Vec<Value>,
     child: Child,
     log: Lines<BufReader<ChildStdout>>,
 }
@@ -24,6 +25,11 @@ pub(crate) struct Process {
 impl Process {
     /// redrive before this upstream, with short waits and nothing paced, and what the TOML says on top.
     pub(crate) async fn before(upstream: SocketAddr, toml: &str) -> Self {
+        Self::with(upstream, toml, &[]).await
+    }
+
+    /// The same, in this environment.
+    pub(crate) async fn with(upstream: SocketAddr, toml: &str, env: &[(&str, String)]) -> Self {
         let toml = format!("upstream = \"http://{upstream}\"\n{toml}");
         let mut child = Command::new(env!("CARGO_BIN_EXE_redrive"))
             .env_clear()
@@ -35,6 +41,7 @@ impl Process {
                 ("REDRIVE_RETRY__BACKOFF__BASE", "10ms"),
                 ("REDRIVE_PACE__MODE", "off"),
             ])
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -42,17 +49,40 @@ impl Process {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = event(&mut log, "its readiness", |it| {
-            it["message"] == "redrive is ready"
-        })
-        .await;
+        let mut before = Vec::new();
+        let ready = loop {
+            let next = event(&mut log, "its readiness", |_| true).await;
+            if next["message"] == "redrive is ready" {
+                break next;
+            }
+            before.push(next);
+        };
         let addr = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
         Self {
             addr: addr("listen"),
             admin: addr("admin"),
+            before,
             child,
             log,
         }
+    }
+
+    /// What it told before it was ready.
+    pub(crate) fn before_ready(&self) -> &[Value] {
+        &self.before
+    }
+
+    /// Reads the log to its end, which comes with the process's own.
+    #[cfg(feature = "otlp")]
+    pub(crate) async fn rest_of_log(&mut self) -> Vec<Value> {
+        let mut events = Vec::new();
+        in_time("the process's end", async {
+            while let Some(line) = self.log.next_line().await.unwrap() {
+                events.push(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")));
+            }
+        })
+        .await;
+        events
     }
 
     /// Reads the log on to the next event of this kind; `what` names it when it does not come.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use redrive::app::{App, TlsFiles};
-use redrive::config::{Config, Flags, Sources};
+use redrive::app::{App, ReloadError, Reloader};
+use redrive::config::{self, Config, Flags, Loaded, Sources};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -18,7 +18,8 @@ pub(crate) struct Sidecar {
     pub(crate) addr: SocketAddr,
     /// Where the operator is served.
     pub(crate) admin: SocketAddr,
-    files: TlsFiles,
+    reloader: Reloader,
+    variables: BTreeMap<String, String>,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinSet<()>,
 }
@@ -39,7 +40,7 @@ impl Sidecar {
     /// redrive with this file and these environment variables.
     pub(crate) async fn configured(toml: &str, env: &[(&str, &str)]) -> Self {
         let mut variables: BTreeMap<String, String> = BTreeMap::from([
-            ("REDRIVE_CONFIG_TOML".into(), toml.into()),
+            (FILE.into(), toml.into()),
             ("REDRIVE_LISTEN".into(), "127.0.0.1:0".into()),
             ("REDRIVE_ADMIN".into(), "127.0.0.1:0".into()),
             (
@@ -53,10 +54,11 @@ impl Sidecar {
             env.iter()
                 .map(|(name, value)| ((*name).into(), (*value).into())),
         );
-        let config = load(variables);
+        let loaded = load(&variables).unwrap_or_else(|error| panic!("{error}"));
+        let config = loaded.config;
         let app = App::build(&config).await.unwrap();
         let (addr, admin) = (app.client_addr().unwrap(), app.admin_addr().unwrap());
-        let files = app.tls_files();
+        let reloader = app.reloader();
         let (shutdown, stopped) = oneshot::channel();
         let mut running = JoinSet::new();
         running.spawn(app.run(async move {
@@ -66,7 +68,8 @@ impl Sidecar {
         let sidecar = Self {
             addr,
             admin,
-            files,
+            reloader,
+            variables,
             shutdown: Some(shutdown),
             running,
         };
@@ -76,7 +79,14 @@ impl Sidecar {
 
     /// Reads the files of TLS again.
     pub(crate) async fn reload_tls(&self) {
-        self.files.reload().await;
+        self.reloader.reload_tls().await;
+    }
+
+    /// Reads another file in place of the first, as a hangup does; what was set on top stays.
+    pub(crate) async fn reload(&self, toml: &str) -> Result<(), ReloadError> {
+        let mut variables = self.variables.clone();
+        variables.insert(FILE.into(), toml.into());
+        self.reloader.reload(move || load(&variables)).await
     }
 
     /// The metrics page.
@@ -148,6 +158,17 @@ impl Sidecar {
             .expect("still running");
     }
 
+    /// Waits until the drain has begun.
+    pub(crate) async fn is_draining(&self) {
+        for _ in 0..1000 {
+            if Client::get(self.admin, "/readyz").await.status == 503 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("never draining");
+    }
+
     /// Waits until it has ended.
     pub(crate) async fn ended(mut self) {
         tokio::time::timeout(Duration::from_secs(20), self.running.join_next())
@@ -169,14 +190,15 @@ impl Sidecar {
 }
 
 /// The configuration of these variables and of the files that they name.
-fn load(env: BTreeMap<String, String>) -> Config {
+fn load(env: &BTreeMap<String, String>) -> Result<Loaded, config::Error> {
     let read = |path: &Path| std::fs::read_to_string(path);
     let sources = Sources {
         flags: Flags::default(),
-        env,
+        env: env.clone(),
         read: &read,
     };
     Config::load(&sources)
-        .unwrap_or_else(|error| panic!("{error}"))
-        .config
 }
+
+/// The variable that holds a whole file.
+const FILE: &str = "REDRIVE_CONFIG_TOML";

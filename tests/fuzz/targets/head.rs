@@ -34,6 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
         authority: &authority,
         base_path: if choice & 8 == 8 { "/prod" } else { "" },
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        is_secure: choice & 16 == 16,
     };
     let (parts, ()) = request.into_parts();
 

@@ -1,5 +1,6 @@
 //! Faults that show only when routes, keys or sources are looked at together.
 
+use super::super::Flags;
 use super::*;
 
 #[test]
@@ -243,7 +244,7 @@ fn all_faults_of_all_sources_are_told_at_once_and_in_order() {
     let file =
         "upstream = \"ftp://x\"\nlisten = 1\n[retry]\nproof = \"x\"\n[budget]\ncapacity = 2\n";
     let env = [("REDRIVE_LOG__FORMAT", "xml"), ("REDRIVE_NONSENSE", "1")];
-    let flags = crate::config::Flags {
+    let flags = Flags {
         admin: Some("here".to_owned()),
         ..with_file()
     };
@@ -295,4 +296,21 @@ fn thousands_of_faults_are_counted_and_not_all_printed() {
 
     assert_eq!(error.faults().len(), 3001);
     assert!(error.to_string().contains("... and 2951 more"));
+}
+
+#[test]
+fn nor_is_a_key_in_a_query_or_in_the_place_of_its_file() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+    for (variable, value) in [
+        ("REDRIVE_UPSTREAM", "https://api.example/?key=hunter2"),
+        ("REDRIVE_TLS__LISTEN__KEY", pem),
+        ("REDRIVE_TLS__UPSTREAM__CLIENT_KEY", pem),
+    ] {
+        let env = [("REDRIVE_UPSTREAM", UPSTREAM), (variable, value)];
+
+        let text = load("", &env, Flags::default()).unwrap_err().to_string();
+
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("holds what may be a secret"), "{text}");
+    }
 }
