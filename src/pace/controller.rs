@@ -11,7 +11,7 @@
 //! Never more than `max_in_flight` attempts are out, never more than `max_waiting` wait, every operation costs at most the
 //! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, whose turn it is in
 //! `admission.rs`, what can be seen of it in `view.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
-//! [`backlog`](super::backlog), [`neighbours`](super::neighbours) and [`queue`](super::queue).
+//! [`backlog`](super::backlog), [`floor`](super::floor), [`neighbours`](super::neighbours) and [`queue`](super::queue).
 
 mod admission;
 mod learn;
@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::backlog::{Backlog, Flow, Queued};
 use super::fleet::Fleet;
+use super::floor::Floor;
 use super::gate::Gate;
 use super::meter::Meter;
 use super::neighbours::{Finding, Neighbours, Sight};
@@ -63,6 +64,7 @@ pub struct Controller {
     outage: Outage,
     backlog: Backlog,
     neighbours: Neighbours,
+    floor: Floor,
     fleet: Option<Fleet>,
     service: Service,
     /// The kind of the latest throttle.
@@ -92,6 +94,7 @@ impl Controller {
             outage: Outage::new(),
             backlog: Backlog::new(0.0),
             neighbours: Neighbours::new(),
+            floor: Floor::new(),
             fleet: None,
             service: Service::new(),
             kind: Kind::Unknown,
@@ -202,6 +205,12 @@ impl Controller {
         }
         self.backlog.end_overload(now, is_called_off);
 
+        let above_floor = self.window.size() / self.floor();
+        if !self.gate.is_closed() {
+            self.floor = Floor::new();
+        } else if above_floor <= ON_FLOOR {
+            self.floor.sink(LOOK_EVERY);
+        }
         let is_held_up = !self.queue.is_empty() || self.backlog.was_shed_lately(now);
         let sight = Sight {
             is_ruling: self.gate.is_closed() && self.gate.ramp().is_none(),
@@ -209,6 +218,7 @@ impl Controller {
             throttled_share: self.share_of_throttles(),
             kind: self.kind,
             tolerated: self.step().tolerated,
+            is_at_floor: above_floor <= NEAR_FLOOR && self.floor.is_lowest(self.kind),
         };
         match self.neighbours.look(now, sight) {
             Finding::Quiet => self.gate.open(),
@@ -242,10 +252,10 @@ impl Controller {
         (places / mean).max(self.delivered.rate(self.now))
     }
 
-    /// The smallest window: a share of the own demand, so that greedy neighbours do not starve it, and a sign of life.
+    /// The smallest window.
     fn floor(&mut self) -> f64 {
         let demand = self.demand.rate_long(self.now);
-        self.service.mean() * (FLOOR * demand).max(FLOOR_RATE_MIN)
+        self.floor.size(self.kind, self.service.mean(), demand)
     }
 
     fn is_learning(&self) -> bool {
@@ -263,12 +273,9 @@ fn micros(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
 
-/// The share of the own demand that is asked for whatever happens. Matters beside greedy neighbours, until it is found out that
-/// they are. Polite senders that exceed a limit more than tenfold keep throttling one another there.
-const FLOOR: f64 = 0.1;
-
-/// Attempts per second that keep looking when there is no demand to take a share of.
-const FLOOR_RATE_MIN: f64 = 0.1;
+/// The window as a multiple of its floor: on it, and as good as on it, since chance successes lift it between throttles.
+const ON_FLOOR: f64 = 1.1;
+const NEAR_FLOOR: f64 = 1.5;
 
 /// Seconds between two looks at what changes slowly.
 const LOOK_EVERY: f64 = 0.1;

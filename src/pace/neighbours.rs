@@ -17,7 +17,8 @@ use crate::retry::classify::Kind;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Neighbours {
     state: State,
-    evidence: Evidence,
+    /// Of longer and of shorter spans.
+    evidence: [Evidence; 2],
     /// No test before this moment.
     test_at: f64,
     /// How long after a failed test the next may come.
@@ -62,6 +63,8 @@ pub(super) struct Sight {
     pub(super) kind: Kind,
     /// The share of that kind that is tolerated.
     pub(super) tolerated: f64,
+    /// Whether the window is as small as it becomes.
+    pub(super) is_at_floor: bool,
 }
 
 /// What follows from a look.
@@ -81,7 +84,7 @@ impl Neighbours {
     pub(super) fn new() -> Self {
         Self {
             state: State::Ruled,
-            evidence: Evidence::new(),
+            evidence: [Evidence::of_seconds(), Evidence::of_halves()],
             test_at: f64::NEG_INFINITY,
             pause: PAUSE_FIRST,
         }
@@ -99,7 +102,9 @@ impl Neighbours {
 
     /// An attempt was taken in, or throttled.
     pub(super) fn count(&mut self, was_throttled: bool) {
-        self.evidence.count(was_throttled);
+        for evidence in &mut self.evidence {
+            evidence.count(was_throttled);
+        }
         if let State::Free {
             passed, throttled, ..
         } = &mut self.state
@@ -111,28 +116,36 @@ impl Neighbours {
 
     /// Looks at what happened since the last look.
     pub(super) fn look(&mut self, now: f64, sight: Sight) -> Finding {
-        if !sight.is_ruling || self.is_free() {
-            self.evidence.clear();
+        let is_void = !sight.is_ruling || self.is_free();
+        for evidence in &mut self.evidence {
+            if is_void {
+                evidence.clear();
+            }
+            evidence.advance(now, sight.kind, sight.tolerated);
         }
-        self.evidence.advance(now, sight.kind, sight.tolerated);
         if self.is_free() {
             return self.judge(now);
         }
-        let Some(says) = self.evidence.says() else {
-            return Finding::Same;
-        };
         if !sight.is_pressed || now < self.test_at {
             return Finding::Same;
         }
+        // A window that is still sinking has not shown yet that it changes nothing.
+        let counts = |says: &Says| *says == Says::FewerPass || sight.is_at_floor;
+        let mut found = self.evidence.iter().filter_map(|evidence| {
+            let says = evidence.says().filter(counts)?;
+            Some((says, evidence.passed_lately()))
+        });
+        let Some((says, passed_lately)) = found.next() else {
+            return Finding::Same;
+        };
         let before = Before {
             share: 1.0 - sight.throttled_share,
             rate: match says {
-                Says::FewerPass => self.evidence.passed_lately(),
+                Says::FewerPass => passed_lately,
                 // Of many polite senders at their floors, each would find that going freely pays.
                 Says::ShareStays => f64::INFINITY,
             },
         };
-        self.evidence.clear();
         self.state = free(false, now, before);
         Finding::Freed
     }
@@ -173,7 +186,8 @@ impl Neighbours {
             return Finding::Quiet;
         }
         let is_unchanged = passed_share >= UNCHANGED * before.share;
-        let pays = f64::from(passed) / lasted >= PAYS * before.rate;
+        let pays = f64::from(passed) / lasted >= PAYS * before.rate
+            && passed_share >= PAYS_FROM * before.share;
         if !is_unchanged && !pays {
             self.state = State::Ruled;
             self.test_at = now + self.pause;
@@ -214,10 +228,14 @@ const COUNTED_MIN: u32 = 40;
 /// room for chance. Behind a limit that it alone exceeds, less than a sixth would be left.
 const UNCHANGED: f64 = 0.6;
 
-/// How many times as many attempts a second have to get through freely, for going freely to pay, whatever the share. A sender
+/// How many times as many attempts a second have to get through freely, for going freely to pay. A sender
 /// that is a quarter of the traffic adds so much when freed that its share falls below [`UNCHANGED`], and still has several
 /// times as much. Behind a limit that it alone exceeds there would be no more than before.
 const PAYS: f64 = 2.5;
+
+/// The share of what got through before that is left at least when going freely pays. Beside polite senders, who make room, it
+/// pays as well, but a small sender that exceeds its part of the limit manyfold is left with a fifth of its share.
+const PAYS_FROM: f64 = 0.35;
 
 /// The throttled share that is as good as none.
 const SHARE_QUIET: f64 = 0.1;

@@ -13,27 +13,31 @@ mod tests;
 
 use crate::retry::classify::Kind;
 
-/// Attempts whose outcome became known within one second of the owner's time.
+/// Attempts whose outcome became known within one span of the owner's time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Second {
+pub(super) struct Span {
     pub(super) passed: u32,
     pub(super) throttled: u32,
     /// The share that the window tolerated, at most.
     pub(super) tolerated: f64,
 }
 
-/// The last seconds, and what they say.
+/// The last spans, and what they say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
-    seconds: [Second; SECONDS],
-    /// The second that is being filled, counted from the owner's start.
+    /// How long a span is, seconds.
+    length: f64,
+    /// How many spans with attempts in them a weight takes.
+    told_min: usize,
+    spans: [Span; SPANS],
+    /// The span that is being filled, counted from the owner's start.
     current: u64,
-    /// How many seconds are complete.
+    /// How many spans are complete.
     complete: usize,
     says: Option<Says>,
 }
 
-/// Why the throttles of the last seconds are likely others'.
+/// Why the throttles of the last spans are likely others'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Says {
     /// Fewer pass as less is sent, and as large a share is throttled.
@@ -43,9 +47,21 @@ pub(super) enum Says {
 }
 
 impl Evidence {
-    pub(super) fn new() -> Self {
+    /// For windows that sink within seconds.
+    pub(super) fn of_seconds() -> Self {
+        Self::new(1.0, TOLD_MIN_SECONDS)
+    }
+
+    /// For those that sink at once. It says nothing of a share that stays: it does not look back far enough.
+    pub(super) fn of_halves() -> Self {
+        Self::new(0.5, TOLD_MIN_HALVES)
+    }
+
+    fn new(length: f64, told_min: usize) -> Self {
         Self {
-            seconds: [Second::default(); SECONDS],
+            length,
+            told_min,
+            spans: [Span::default(); SPANS],
             current: 0,
             complete: 0,
             says: None,
@@ -57,19 +73,19 @@ impl Evidence {
         self.says
     }
 
-    /// Attempts that passed per second, over the last few.
+    /// Attempts that passed per second, over the last few spans.
     pub(super) fn passed_lately(&self) -> f64 {
         let few = LATELY.min(self.complete);
         let passed: u32 = (1..=few).map(|ago| self.ago(ago).passed).sum();
-        f64::from(passed) / few.max(1) as f64
+        f64::from(passed) / (few.max(1) as f64 * self.length)
     }
 
     pub(super) fn count(&mut self, was_throttled: bool) {
-        let second = &mut self.seconds[index_of(self.current)];
+        let span = &mut self.spans[index_of(self.current)];
         let counter = if was_throttled {
-            &mut second.throttled
+            &mut span.throttled
         } else {
-            &mut second.passed
+            &mut span.passed
         };
         *counter = counter.saturating_add(1);
     }
@@ -78,49 +94,50 @@ impl Evidence {
     pub(super) fn clear(&mut self) {
         *self = Self {
             current: self.current,
-            ..Self::new()
+            ..Self::new(self.length, self.told_min)
         };
     }
 
     /// Moves on to `now`, with the kind of the throttles and the share of them that is tolerated now, and weighs what is complete.
     pub(super) fn advance(&mut self, now: f64, kind: Kind, tolerated: f64) {
-        let target = second_of(now);
-        if target.saturating_sub(self.current) > SECONDS as u64 {
+        let target = whole(now / self.length);
+        if target.saturating_sub(self.current) > SPANS as u64 {
             self.clear();
             self.current = target;
         }
-        let second = &mut self.seconds[index_of(self.current)];
-        second.tolerated = second.tolerated.max(tolerated);
+        let span = &mut self.spans[index_of(self.current)];
+        span.tolerated = span.tolerated.max(tolerated);
         if self.current == target {
             return;
         }
         while self.current < target {
             self.current += 1;
-            self.complete = (self.complete + 1).min(SECONDS - 1);
-            self.seconds[index_of(self.current)] = Second {
+            self.complete = (self.complete + 1).min(SPANS - 1);
+            self.spans[index_of(self.current)] = Span {
                 tolerated,
-                ..Second::default()
+                ..Span::default()
             };
         }
         self.weigh(weight_min(kind));
     }
 
     fn weigh(&mut self, weight_min: f64) {
-        let mut told = [Second::default(); SECONDS];
+        let mut told = [Span::default(); SPANS];
         let mut len = 0;
         for ago in (1..=self.complete).rev() {
-            let second = self.ago(ago);
-            if second.attempts() > 0 {
-                told[len] = Second {
+            let span = self.ago(ago);
+            if span.attempts() > 0 {
+                told[len] = Span {
                     tolerated: self.tolerated_before(ago),
-                    ..second
+                    ..span
                 };
                 len += 1;
             }
         }
         let told = &told[..len];
-        let is_long = self.complete == SECONDS - 1 && len >= TOLD_MIN_LONG;
-        self.says = if weight(told) >= weight_min {
+        let is_long = self.length >= 1.0 && self.complete == SPANS - 1 && len >= TOLD_MIN_LONG;
+        let is_told = len >= self.told_min;
+        self.says = if is_told && weight(told) >= weight_min {
             Some(Says::FewerPass)
         } else if is_long && does_not_fall(told) {
             Some(Says::ShareStays)
@@ -129,8 +146,8 @@ impl Evidence {
         };
     }
 
-    fn ago(&self, seconds: usize) -> Second {
-        self.seconds[index_of(self.current + (SECONDS - seconds) as u64)]
+    fn ago(&self, spans: usize) -> Span {
+        self.spans[index_of(self.current + (SPANS - spans) as u64)]
     }
 
     /// The window answers to a smaller tolerated share within seconds, not at once.
@@ -140,12 +157,12 @@ impl Evidence {
     }
 }
 
-impl Second {
+impl Span {
     fn attempts(&self) -> u32 {
         self.passed.saturating_add(self.throttled)
     }
 
-    /// How much less likely this second is if the given share passes, than if exactly the share passes that did: the difference
+    /// How much less likely this span is if the given share passes, than if exactly the share passes that did: the difference
     /// of the logarithms, bounded.
     fn misfit(&self, passing: f64) -> f64 {
         let (passed, throttled) = (f64::from(self.passed), f64::from(self.throttled));
@@ -158,31 +175,31 @@ impl Second {
     }
 }
 
-/// How much better the seconds fit throttles of others than our own, as a difference of log likelihoods; zero if they are too few
+/// How much better the spans fit throttles of others than our own, as a difference of log likelihoods; zero if they are too few
 /// to say, or fit neither.
-fn weight(told: &[Second]) -> f64 {
-    if told.len() < TOLD_MIN {
+fn weight(told: &[Span]) -> f64 {
+    let passed: f64 = told.iter().map(|span| f64::from(span.passed)).sum();
+    let attempts: f64 = told.iter().map(|span| f64::from(span.attempts())).sum();
+    if attempts < PER_SPAN_MIN * told.len() as f64 {
         return 0.0;
     }
-    let passed: f64 = told.iter().map(|second| f64::from(second.passed)).sum();
-    let attempts: f64 = told.iter().map(|second| f64::from(second.attempts())).sum();
     let share = (passed + 0.5) / (attempts + 1.0);
-    let unexplained: f64 = told.iter().map(|second| second.misfit(share)).sum();
+    let unexplained: f64 = told.iter().map(|span| span.misfit(share)).sum();
     if unexplained > MISFIT_MAX * told.len() as f64 {
         return 0.0;
     }
-    let of_others = |limit: f64, seconds: &[Second]| -> f64 {
-        let advantage = |second: &Second| {
-            let in_equilibrium = (1.0 - second.tolerated).max(share);
-            let own = (limit / f64::from(second.attempts())).min(in_equilibrium);
-            second.misfit(own).min(MISFIT_COUNTS) - second.misfit(share).min(MISFIT_COUNTS)
+    let of_others = |limit: f64, spans: &[Span]| -> f64 {
+        let advantage = |span: &Span| {
+            let in_equilibrium = (1.0 - span.tolerated).max(share);
+            let own = (limit / f64::from(span.attempts())).min(in_equilibrium);
+            span.misfit(own).min(MISFIT_COUNTS) - span.misfit(share).min(MISFIT_COUNTS)
         };
-        seconds.iter().map(advantage).sum()
+        spans.iter().map(advantage).sum()
     };
     // The limit that speaks most for throttles of our own.
     let limits = told
         .iter()
-        .flat_map(|second| [f64::from(second.passed), f64::from(second.attempts())]);
+        .flat_map(|span| [f64::from(span.passed), f64::from(span.attempts())]);
     let (weight, limit) = limits
         .chain([passed / told.len() as f64])
         .map(|limit| limit.max(LIMIT_MIN))
@@ -203,13 +220,13 @@ fn weight_min(kind: Kind) -> f64 {
 }
 
 /// Whether the share of throttles stays where no window that has an effect would leave it.
-fn does_not_fall(told: &[Second]) -> bool {
+fn does_not_fall(told: &[Span]) -> bool {
     let tolerated = told
         .iter()
-        .fold(0.0, |most: f64, second| most.max(second.tolerated));
-    let latest = &told[told.len().saturating_sub(SECONDS / 2)..];
-    let throttled: u32 = latest.iter().map(|second| second.throttled).sum();
-    let attempts: u32 = latest.iter().map(Second::attempts).sum();
+        .fold(0.0, |most: f64, span| most.max(span.tolerated));
+    let latest = &told[told.len().saturating_sub(SPANS / 2)..];
+    let throttled: u32 = latest.iter().map(|span| span.throttled).sum();
+    let attempts: u32 = latest.iter().map(Span::attempts).sum();
     attempts >= ATTEMPTS_MIN
         && f64::from(throttled) >= SHARE_MIN.max(2.0 * tolerated) * f64::from(attempts)
 }
@@ -217,28 +234,33 @@ fn does_not_fall(told: &[Second]) -> bool {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "seconds since the start, which saturates"
+    reason = "spans since the start, which saturates"
 )]
-fn second_of(now: f64) -> u64 {
-    now as u64
+fn whole(spans: f64) -> u64 {
+    spans as u64
 }
 
-fn index_of(second: u64) -> usize {
-    usize::try_from(second % SECONDS as u64).unwrap_or_default()
+fn index_of(span: u64) -> usize {
+    usize::try_from(span % SPANS as u64).unwrap_or_default()
 }
 
-/// The seconds that are looked at: twelve, and the one that is being filled. A window sinks to a third within four to eight; what
-/// is older belongs to another load.
-const SECONDS: usize = 13;
+/// The spans that are looked at: twelve, and the one that is being filled. A window sinks to a third within one second or
+/// eight, by its rate; what is older belongs to another load.
+const SPANS: usize = 13;
 
-/// Seconds with attempts in them that a weight takes. The first two or three after an overload began say little: all windows
-/// sink together.
-const TOLD_MIN: usize = 5;
+/// Spans with attempts in them that a weight takes. The first two or three seconds after an overload began say little: all
+/// windows sink together.
+const TOLD_MIN_SECONDS: usize = 5;
+const TOLD_MIN_HALVES: usize = 8;
 
 /// And that a share takes that does not fall: a window of one attempt in a second or two leaves some empty.
 const TOLD_MIN_LONG: usize = 8;
 
-/// The last seconds, in which whatever is concluded must still be so, and from what weight for the opposite on it is not.
+/// Attempts in a span, on average, that a weight takes. Of a hundred polite senders that get one attempt a second through each,
+/// some see what throttles of others would look like, by chance.
+const PER_SPAN_MIN: f64 = 2.0;
+
+/// The last spans, in which whatever is concluded must still be so, and from what weight for the opposite on it is not.
 const LATELY: usize = 3;
 const CHANGE_MIN: f64 = 0.5;
 
@@ -250,13 +272,13 @@ const WEIGHT_MIN: f64 = 5.0;
 /// of our own knows nothing of.
 const WEIGHT_MIN_OTHER: f64 = 8.0;
 
-/// What one second may weigh at most, so that none decides alone.
+/// What one span may weigh at most, so that none decides alone.
 const MISFIT_COUNTS: f64 = 4.0;
 
 /// The mean misfit up to which an account explains anything; chance alone makes it one half.
 const MISFIT_MAX: f64 = 1.0;
 
-/// Seconds until the window has followed a change of the tolerated share.
+/// Spans until the window has followed a change of the tolerated share.
 const WINDOW_LAGS: usize = 3;
 
 /// The least share of throttles that is a reason when it does not fall, and the attempts that it rests on. A small sender among

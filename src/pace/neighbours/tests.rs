@@ -7,6 +7,7 @@ fn sight() -> Sight {
         throttled_share: 0.5,
         kind: Kind::Rate,
         tolerated: 0.05,
+        is_at_floor: true,
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn evidence(seconds: &[(u32, u32)]) -> Evidence {
-    let mut evidence = Evidence::new();
+    let mut evidence = Evidence::of_seconds();
     for (n, (passed, throttled)) in seconds.iter().enumerate() {
         (0..*passed).for_each(|_| evidence.count(false));
         (0..*throttled).for_each(|_| evidence.count(true));
