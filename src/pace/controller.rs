@@ -218,7 +218,7 @@ impl Controller {
             throttled_share: self.share_of_throttles(),
             kind: self.kind,
             tolerated: self.step().tolerated,
-            is_at_floor: above_floor <= NEAR_FLOOR && self.floor.is_lowest(self.kind),
+            is_at_floor: self.floor.is_reached(self.kind, above_floor),
         };
         match self.neighbours.look(now, sight) {
             Finding::Quiet => self.gate.open(),
@@ -273,9 +273,8 @@ fn micros(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
 
-/// The window as a multiple of its floor: on it, and as good as on it, since chance successes lift it between throttles.
+/// The window as a multiple of its floor when it is on it: chance successes lift it between throttles.
 const ON_FLOOR: f64 = 1.1;
-const NEAR_FLOOR: f64 = 1.5;
 
 /// Seconds between two looks at what changes slowly.
 const LOOK_EVERY: f64 = 0.1;

@@ -29,9 +29,13 @@ impl Floor {
         self.share = (self.share * (-seconds / SINKS_IN).exp()).max(SHARE_LAST);
     }
 
-    /// Whether it sinks no further.
-    pub(super) fn is_lowest(&self, kind: Kind) -> bool {
-        kind != Kind::Rate || self.share <= SHARE_LAST
+    /// Whether a window of so many times the floor is as small as windows become.
+    pub(super) fn is_reached(&self, kind: Kind, above: f64) -> bool {
+        if kind == Kind::Rate {
+            self.share <= SHARE_LAST && above <= NEAR
+        } else {
+            above <= NEAR_OTHER
+        }
     }
 
     fn share_for(&self, kind: Kind) -> f64 {
@@ -55,6 +59,10 @@ const SINKS_IN: f64 = 2.0;
 /// Behind other limits, where the tolerated share is large and little is found out.
 const SHARE_OTHER: f64 = 0.15;
 
+/// How near to the floor is as good as there. Behind other limits a sender that is one of many in a fivefold overload is at 1.3.
+const NEAR: f64 = 1.5;
+const NEAR_OTHER: f64 = 1.15;
+
 /// Attempts per second that keep looking when there is no demand to take a share of.
 const RATE_MIN: f64 = 0.1;
 
@@ -74,13 +82,13 @@ mod tests {
     #[test]
     fn behind_a_rate_limit_it_sinks_and_ends() {
         let mut floor = Floor::new();
-        assert!(!floor.is_lowest(Kind::Rate) && floor.is_lowest(Kind::Concurrency));
+        assert!(!floor.is_reached(Kind::Rate, 1.0) && floor.is_reached(Kind::Concurrency, 1.0));
 
         floor.sink(1.0);
         assert!(floor.size(Kind::Rate, 0.1, 100.0) < 0.6);
         floor.sink(100.0);
 
-        assert!(floor.is_lowest(Kind::Rate));
+        assert!(floor.is_reached(Kind::Rate, 1.4) && !floor.is_reached(Kind::Rate, 1.6));
         assert!((floor.size(Kind::Rate, 0.1, 100.0) - 0.1 * 3.0).abs() < 1e-9);
         assert!((floor.size(Kind::Concurrency, 0.1, 100.0) - 0.1 * 15.0).abs() < 1e-9);
     }

@@ -137,7 +137,7 @@ impl Evidence {
         let told = &told[..len];
         let is_long = self.length >= 1.0 && self.complete == SPANS - 1 && len >= TOLD_MIN_LONG;
         let is_told = len >= self.told_min;
-        self.says = if is_told && weight(told) >= weight_min {
+        self.says = if is_told && weight(told, PER_SECOND_MIN * self.length) >= weight_min {
             Some(Says::FewerPass)
         } else if is_long && does_not_fall(told) {
             Some(Says::ShareStays)
@@ -177,10 +177,10 @@ impl Span {
 
 /// How much better the spans fit throttles of others than our own, as a difference of log likelihoods; zero if they are too few
 /// to say, or fit neither.
-fn weight(told: &[Span]) -> f64 {
+fn weight(told: &[Span], per_span_min: f64) -> f64 {
     let passed: f64 = told.iter().map(|span| f64::from(span.passed)).sum();
     let attempts: f64 = told.iter().map(|span| f64::from(span.attempts())).sum();
-    if attempts < PER_SPAN_MIN * told.len() as f64 {
+    if attempts < per_span_min * told.len() as f64 {
         return 0.0;
     }
     let share = (passed + 0.5) / (attempts + 1.0);
@@ -256,9 +256,9 @@ const TOLD_MIN_HALVES: usize = 8;
 /// And that a share takes that does not fall: a window of one attempt in a second or two leaves some empty.
 const TOLD_MIN_LONG: usize = 8;
 
-/// Attempts in a span, on average, that a weight takes. Of a hundred polite senders that get one attempt a second through each,
+/// Attempts in a second, on average, that a weight takes. Of a hundred polite senders that get one attempt a second through each,
 /// some see what throttles of others would look like, by chance.
-const PER_SPAN_MIN: f64 = 2.0;
+const PER_SECOND_MIN: f64 = 4.0;
 
 /// The last spans, in which whatever is concluded must still be so, and from what weight for the opposite on it is not.
 const LATELY: usize = 3;
@@ -270,7 +270,7 @@ const WEIGHT_MIN: f64 = 5.0;
 
 /// And other throttles: behind a concurrency limit some are throttled well below it, by chance, which the account of throttles
 /// of our own knows nothing of.
-const WEIGHT_MIN_OTHER: f64 = 8.0;
+const WEIGHT_MIN_OTHER: f64 = 12.0;
 
 /// What one span may weigh at most, so that none decides alone.
 const MISFIT_COUNTS: f64 = 4.0;
