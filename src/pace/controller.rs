@@ -157,9 +157,14 @@ impl Controller {
 
     /// How long a retry should rest before it asks for a turn, after being throttled for the `retry_number`th time (from 1): a
     /// jittered while, which doubles. Where the window decides, the first few do not rest at all: they wait in the queue. Who is
-    /// still throttled then has met a window that knows too little, and must not use up its attempts on that.
-    pub fn rest(&self, retry_number: u32, rng: &mut fastrand::Rng) -> Duration {
-        let unrested = if self.is_gate_closed() { UNRESTED } else { 0 };
+    /// still throttled then has met a window that knows too little, and must not use up its attempts on that; and where next to
+    /// nothing gets through, no window knows enough.
+    pub fn rest(&mut self, retry_number: u32, rng: &mut fastrand::Rng) -> Duration {
+        let unrested = match self.delivered.rate_long(self.now) {
+            _ if !self.is_gate_closed() => 0,
+            rate if rate < SLOW => UNRESTED_SLOW,
+            _ => UNRESTED,
+        };
         let Some(doublings) = retry_number.checked_sub(unrested + 1) else {
             return Duration::ZERO;
         };
@@ -280,9 +285,13 @@ const ON_FLOOR: f64 = 1.1;
 const LOOK_EVERY: f64 = 0.1;
 
 /// Retries of one request that only wait for their turn while the window decides. A window near its limit lets one in twenty
-/// attempts be throttled, so that a fourth throttle in a row is one request in a hundred thousand; behind a limit of one a
-/// second, ten attempts would be gone in a third of a second.
+/// attempts be throttled, so that a fourth throttle in a row is one request in a hundred thousand.
 const UNRESTED: u32 = 5;
+
+/// And where less than this gets through a second: a window that was two attempts takes thirty throttles to become one attempt
+/// a second, and a request has ten attempts.
+const UNRESTED_SLOW: u32 = 1;
+const SLOW: f64 = 2.0;
 
 /// Bounds of a rest's ceiling, seconds, and of its doubling.
 const REST_MIN: f64 = 0.05;

@@ -179,6 +179,21 @@ fn who_is_throttled_again_and_again_rests_even_behind_a_closed_gate() {
 }
 
 #[test]
+fn where_next_to_nothing_gets_through_all_but_the_first_retry_rest() {
+    let mut bench = Bench::new(params());
+    bench.close_at(4);
+    bench.pass(Duration::from_secs(11));
+    bench.go();
+    let mut longest = |retry_number| {
+        let rests = (0..100).map(|_| bench.controller.rest(retry_number, &mut bench.rng));
+        rests.max().unwrap()
+    };
+
+    assert_eq!(longest(1), Duration::ZERO);
+    assert!(longest(2) > Duration::ZERO);
+}
+
+#[test]
 fn a_place_that_becomes_free_wakes_the_one_whose_turn_it_is_and_nobody_else() {
     let mut bench = Bench::new(Params {
         max_in_flight: 1,
