@@ -183,7 +183,7 @@ fn where_next_to_nothing_gets_through_all_but_the_first_retry_rest() {
     let mut bench = Bench::new(params());
     bench.close_at(4);
     bench.pass(Duration::from_secs(11));
-    bench.go();
+    let _busy = bench.go();
     let mut longest = |retry_number| {
         let rests = (0..100).map(|_| bench.controller.rest(retry_number, &mut bench.rng));
         rests.max().unwrap()
