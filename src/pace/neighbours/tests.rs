@@ -91,16 +91,25 @@ fn a_second_is_too_short_for_a_finding() {
 }
 
 #[test]
-fn if_several_times_as_many_get_through_it_pays_whatever_the_share() {
+fn if_several_times_as_many_get_through_it_pays_while_a_third_of_the_share_is_left() {
     let mut neighbours = freed_while_sinking();
 
-    count(&mut neighbours, 31, 150);
+    count(&mut neighbours, 35, 150);
     neighbours.look(11.0, sight());
 
     assert!(
         neighbours.is_unresponsive(),
-        "ten a second instead of four, and a sixth instead of a half"
+        "twelve a second instead of four, and a fifth instead of a half"
     );
+}
+
+#[test]
+fn what_polite_senders_make_room_for_proves_nothing() {
+    let mut neighbours = freed_while_sinking();
+
+    count(&mut neighbours, 35, 300);
+
+    assert_eq!(neighbours.look(11.0, sight()), Finding::Ours);
 }
 
 #[test]
