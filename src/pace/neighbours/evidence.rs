@@ -256,16 +256,16 @@ const TOLD_MIN_HALVES: usize = 8;
 /// And that a share takes that does not fall: a window of one attempt in a second or two leaves some empty.
 const TOLD_MIN_LONG: usize = 8;
 
-/// Attempts in a second, on average, that a weight takes. Of a hundred polite senders that get one attempt a second through each,
-/// some see what throttles of others would look like, by chance.
+/// Attempts in a second, on average, that a weight takes. Of a hundred polite senders that get a few attempts a second through each,
+/// some see what throttles of others would look like, by chance, and when their limit is halved fewer pass for all of them.
 const PER_SECOND_MIN: f64 = 8.0;
 
 /// The last spans, in which whatever is concluded must still be so, and from what weight for the opposite on it is not.
 const LATELY: usize = 3;
 const CHANGE_MIN: f64 = 0.5;
 
-/// A weight from which throttles by a rate limit are taken for others': one and a half hundred times as likely. With four, of a
-/// hundred polite senders that begin together behind a limit that they exceed twofold, half would be wrong; with five, two.
+/// A weight from which throttles by a rate limit are taken for others': four hundred times as likely. With five, some of a hundred
+/// polite senders go freely once their limit is halved; with seven, neighbours that exceed a limit by a fifth are not found out.
 const WEIGHT_MIN: f64 = 6.0;
 
 /// And other throttles: behind a concurrency limit some are throttled well below it, by chance, which the account of throttles
