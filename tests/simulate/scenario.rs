@@ -18,7 +18,7 @@ use redrive::simulate::{Bursts, Gateway, Load, Params, Policy, Rate, Report, Row
 /// What `redrive simulate` with these flags runs, with default settings.
 pub(crate) fn as_told(flags: &str) -> Params {
     let line = format!("redrive simulate {flags}");
-    let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+    let cli = Cli::try_parse_from(line.split(' ')).expect("flags of a simulation");
     let Command::Simulate(args) = cli.into_command() else {
         panic!("a simulation");
     };
@@ -26,7 +26,7 @@ pub(crate) fn as_told(flags: &str) -> Params {
         env: BTreeMap::new(),
         ..args.sources()
     };
-    args.params(&Config::load(&sources).unwrap())
+    args.params(&Config::load(&sources).expect("the defaults are valid"))
 }
 
 pub(crate) fn seconds(n: u64) -> Duration {
