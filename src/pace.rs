@@ -10,6 +10,7 @@ mod backlog;
 pub mod cause;
 mod controller;
 mod fleet;
+mod floor;
 mod gate;
 mod meter;
 mod neighbours;

@@ -11,7 +11,7 @@
 //! Never more than `max_in_flight` attempts are out, never more than `max_waiting` wait, every operation costs at most the
 //! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, whose turn it is in
 //! `admission.rs`, what can be seen of it in `view.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
-//! [`backlog`](super::backlog), [`neighbours`](super::neighbours) and [`queue`](super::queue).
+//! [`backlog`](super::backlog), [`floor`](super::floor), [`neighbours`](super::neighbours) and [`queue`](super::queue).
 
 mod admission;
 mod learn;
@@ -25,9 +25,10 @@ use std::time::{Duration, Instant};
 
 use super::backlog::{Backlog, Flow, Queued};
 use super::fleet::Fleet;
+use super::floor::Floor;
 use super::gate::Gate;
 use super::meter::Meter;
-use super::neighbours::{Finding, Neighbours};
+use super::neighbours::{Finding, Neighbours, Sight};
 use super::outage::Outage;
 use super::queue::{Queue, WaiterId};
 use super::service::Service;
@@ -63,8 +64,7 @@ pub struct Controller {
     outage: Outage,
     backlog: Backlog,
     neighbours: Neighbours,
-    /// The window as a multiple of its floor, smoothed.
-    above_floor: f64,
+    floor: Floor,
     fleet: Option<Fleet>,
     service: Service,
     /// The kind of the latest throttle.
@@ -94,7 +94,7 @@ impl Controller {
             outage: Outage::new(),
             backlog: Backlog::new(0.0),
             neighbours: Neighbours::new(),
-            above_floor: FAR_ABOVE_FLOOR,
+            floor: Floor::new(),
             fleet: None,
             service: Service::new(),
             kind: Kind::Unknown,
@@ -155,15 +155,21 @@ impl Controller {
         self.hinted_until = self.hinted_until.max(until);
     }
 
-    /// How long a retry should rest before it asks for a turn, after being throttled for the `retry_number`th time (from 1). Where
-    /// the window decides, not at all: it waits in the queue. Where everything goes at once, a jittered while.
-    pub fn rest(&self, retry_number: u32, rng: &mut fastrand::Rng) -> Duration {
-        if self.is_gate_closed() {
+    /// How long a retry should rest before it asks for a turn, after being throttled for the `retry_number`th time (from 1): a
+    /// jittered while, which doubles. Where the window decides, the first few do not rest at all: they wait in the queue. Who is
+    /// still throttled then has met a window that knows too little, and must not use up its attempts on that; and where next to
+    /// nothing gets through, no window knows enough.
+    pub fn rest(&mut self, retry_number: u32, rng: &mut fastrand::Rng) -> Duration {
+        let unrested = match self.delivered.rate_long(self.now) {
+            _ if !self.is_gate_closed() => 0,
+            rate if rate < SLOW => UNRESTED_SLOW,
+            _ => UNRESTED,
+        };
+        let Some(doublings) = retry_number.checked_sub(unrested + 1) else {
             return Duration::ZERO;
-        }
+        };
         let base = self.service.mean().max(REST_MIN);
-        let doublings = retry_number.saturating_sub(1).min(REST_DOUBLINGS_MAX);
-        let ceiling = (base * f64::from(1u32 << doublings)).min(REST_MAX);
+        let ceiling = (base * f64::from(1u32 << doublings.min(REST_DOUBLINGS_MAX))).min(REST_MAX);
         Duration::from_secs_f64(ceiling * rng.f64())
     }
 
@@ -204,20 +210,22 @@ impl Controller {
         }
         self.backlog.end_overload(now, is_called_off);
 
-        let is_pressed = self.gate.is_closed()
-            && self.gate.ramp().is_none()
-            && !self.outage.is_on()
-            && (!self.queue.is_empty() || self.backlog.was_shed_lately(now));
         let above_floor = self.window.size() / self.floor();
-        self.above_floor = if is_pressed {
-            self.above_floor + (above_floor - self.above_floor) * FLOOR_SMOOTHING
-        } else {
-            FAR_ABOVE_FLOOR
+        if !self.gate.is_closed() {
+            self.floor = Floor::new();
+        } else if above_floor <= ON_FLOOR {
+            self.floor.sink(LOOK_EVERY);
+        }
+        let is_held_up = !self.queue.is_empty() || self.backlog.was_shed_lately(now);
+        let sight = Sight {
+            is_ruling: self.gate.is_closed() && self.gate.ramp().is_none(),
+            is_pressed: is_held_up && !self.outage.is_on(),
+            throttled_share: self.share_of_throttles(),
+            kind: self.kind,
+            tolerated: self.step().tolerated,
+            is_at_floor: self.floor.is_reached(self.kind, above_floor),
         };
-        let is_at_floor = self.above_floor <= AT_FLOOR;
-        let share = self.share_of_throttles();
-        let tolerated = self.step().tolerated;
-        match self.neighbours.look(now, is_at_floor, share, tolerated) {
+        match self.neighbours.look(now, sight) {
             Finding::Quiet => self.gate.open(),
             // What was sent freely says nothing about the window.
             Finding::Ours => self.gate.end_ramp(now),
@@ -249,10 +257,10 @@ impl Controller {
         (places / mean).max(self.delivered.rate(self.now))
     }
 
-    /// The smallest window: a share of the own demand, so that greedy neighbours do not starve it, and a sign of life.
+    /// The smallest window.
     fn floor(&mut self) -> f64 {
         let demand = self.demand.rate_long(self.now);
-        self.service.mean() * (FLOOR * demand).max(FLOOR_RATE_MIN)
+        self.floor.size(self.kind, self.service.mean(), demand)
     }
 
     fn is_learning(&self) -> bool {
@@ -270,21 +278,20 @@ fn micros(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
 
-/// The share of the own demand that is asked for whatever happens. Matters beside greedy neighbours, and beyond six times the
-/// limit: without it they leave one per cent, with it about ten.
-const FLOOR: f64 = 0.15;
-
-/// Attempts per second that keep looking when there is no demand to take a share of.
-const FLOOR_RATE_MIN: f64 = 0.1;
-
-/// How near to the floor is at the floor, on average over two seconds: chance successes lift the window between throttles. A
-/// sender that is one of many in a fivefold overload is at 1.3.
-const AT_FLOOR: f64 = 1.15;
-const FLOOR_SMOOTHING: f64 = 0.05;
-const FAR_ABOVE_FLOOR: f64 = 3.0;
+/// The window as a multiple of its floor when it is on it: chance successes lift it between throttles.
+const ON_FLOOR: f64 = 1.1;
 
 /// Seconds between two looks at what changes slowly.
 const LOOK_EVERY: f64 = 0.1;
+
+/// Retries of one request that only wait for their turn while the window decides. A window near its limit lets one in twenty
+/// attempts be throttled, so that a fourth throttle in a row is one request in a hundred thousand.
+const UNRESTED: u32 = 5;
+
+/// And where less than this gets through a second: a window that was two attempts takes thirty throttles to become one attempt
+/// a second, and a request has ten attempts.
+const UNRESTED_SLOW: u32 = 1;
+const SLOW: f64 = 2.0;
 
 /// Bounds of a rest's ceiling, seconds, and of its doubling.
 const REST_MIN: f64 = 0.05;

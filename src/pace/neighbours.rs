@@ -1,15 +1,24 @@
 //! Mixed fleets: when the throttles are made by others, holding back helps nobody but them.
 //!
-//! Throttles carry no name. A polite sender beside greedy ones sees its window sink to the floor while the throttled share stays
-//! where it was. So a window that was at its floor for a while, with that share high, is put to the test: first attempts go
-//! freely for a moment. If as large a share of them gets through as before, the window was *unresponsive*, and they keep going
-//! freely (retries still wait for their jitter and their budget). If not, the throttles were our own after all; the window
-//! rules again, and the next test waits, longer each time.
+//! Throttles carry no name. A polite sender beside greedy ones sees its window sink while the throttled share stays where it was;
+//! see [`evidence`]. Then the window is put to the test: first attempts go freely for a moment. If as large a share of them gets
+//! through as before, or far more of them do, the window was *unresponsive*, and they keep going freely (retries still wait for
+//! their jitter and their budget). If not, the throttles were our own after all; the window rules again, and the next test
+//! waits, longer each time.
+
+mod evidence;
+#[cfg(test)]
+mod tests;
+
+use self::evidence::{Evidence, Says};
+use crate::retry::classify::Kind;
 
 /// Whether the window has any say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Neighbours {
     state: State,
+    /// Of longer and of shorter spans.
+    evidence: [Evidence; 2],
     /// No test before this moment.
     test_at: f64,
     /// How long after a failed test the next may come.
@@ -19,8 +28,8 @@ pub(super) struct Neighbours {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     /// The window rules.
-    Ruled { at_floor_since: Option<f64> },
-    /// Going freely, and counting since when, against the share that got through at the floor.
+    Ruled,
+    /// Going freely, and counting since when, against what got through before.
     Free {
         /// Whether what had been waiting is gone.
         is_settled: bool,
@@ -28,8 +37,34 @@ enum State {
         since: f64,
         passed: u32,
         throttled: u32,
-        passed_share_at_floor: f64,
+        before: Before,
     },
+}
+
+/// What got through while the window ruled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Before {
+    /// Of all attempts.
+    share: f64,
+    /// Attempts per second; infinite where more of them would prove nothing.
+    rate: f64,
+}
+
+/// What there is to see at a look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight {
+    /// Whether what is sent now is what the window allows: the gate is closed, no limit is being looked for.
+    pub(super) is_ruling: bool,
+    /// Whether the window keeps anybody waiting, in no outage.
+    pub(super) is_pressed: bool,
+    /// The throttled share of the last ten seconds.
+    pub(super) throttled_share: f64,
+    /// The kind of the latest throttle.
+    pub(super) kind: Kind,
+    /// The share of that kind that is tolerated.
+    pub(super) tolerated: f64,
+    /// Whether the window is as small as it becomes.
+    pub(super) is_at_floor: bool,
 }
 
 /// What follows from a look.
@@ -48,9 +83,8 @@ pub(super) enum Finding {
 impl Neighbours {
     pub(super) fn new() -> Self {
         Self {
-            state: State::Ruled {
-                at_floor_since: None,
-            },
+            state: State::Ruled,
+            evidence: [Evidence::of_seconds(), Evidence::of_halves()],
             test_at: f64::NEG_INFINITY,
             pause: PAUSE_FIRST,
         }
@@ -68,6 +102,9 @@ impl Neighbours {
 
     /// An attempt was taken in, or throttled.
     pub(super) fn count(&mut self, was_throttled: bool) {
+        for evidence in &mut self.evidence {
+            evidence.count(was_throttled);
+        }
         if let State::Free {
             passed, throttled, ..
         } = &mut self.state
@@ -77,36 +114,40 @@ impl Neighbours {
         }
     }
 
-    /// Looks at the window: whether it is at its floor with somebody waiting, the throttled share of the last ten seconds, and
-    /// the share that is tolerated.
-    pub(super) fn look(
-        &mut self,
-        now: f64,
-        is_at_floor: bool,
-        throttled_share: f64,
-        tolerated: f64,
-    ) -> Finding {
-        match self.state {
-            State::Ruled { .. } if !is_at_floor => {
-                self.state = State::Ruled {
-                    at_floor_since: None,
-                };
-                Finding::Same
+    /// Looks at what happened since the last look.
+    pub(super) fn look(&mut self, now: f64, sight: Sight) -> Finding {
+        let is_void = !sight.is_ruling || self.is_free();
+        for evidence in &mut self.evidence {
+            if is_void {
+                evidence.clear();
             }
-            State::Ruled { at_floor_since } => {
-                let since = at_floor_since.unwrap_or(now);
-                let is_due = now - since >= FLOOR_FOR && now >= self.test_at;
-                if is_due && throttled_share >= SHARE_MIN.max(2.0 * tolerated) {
-                    self.state = free(false, now, 1.0 - throttled_share);
-                    return Finding::Freed;
-                }
-                self.state = State::Ruled {
-                    at_floor_since: Some(since),
-                };
-                Finding::Same
-            }
-            State::Free { .. } => self.judge(now),
+            evidence.advance(now, sight.kind, sight.tolerated);
         }
+        if self.is_free() {
+            return self.judge(now);
+        }
+        if !sight.is_pressed || now < self.test_at {
+            return Finding::Same;
+        }
+        // A window that is still sinking has not shown yet that it changes nothing.
+        let counts = |says: &Says| *says == Says::FewerPass || sight.is_at_floor;
+        let mut found = self.evidence.iter().filter_map(|evidence| {
+            let says = evidence.says().filter(counts)?;
+            Some((says, evidence.passed_lately()))
+        });
+        let Some((says, passed_lately)) = found.next() else {
+            return Finding::Same;
+        };
+        let before = Before {
+            share: 1.0 - sight.throttled_share,
+            rate: match says {
+                Says::FewerPass => passed_lately,
+                // Of many polite senders at their floors, each would find that going freely pays.
+                Says::ShareStays => f64::INFINITY,
+            },
+        };
+        self.state = free(false, now, before);
+        Finding::Freed
     }
 
     fn judge(&mut self, now: f64) -> Finding {
@@ -116,7 +157,7 @@ impl Neighbours {
             since,
             passed,
             throttled,
-            passed_share_at_floor,
+            before,
         } = self.state
         else {
             return Finding::Same;
@@ -131,7 +172,7 @@ impl Neighbours {
                     since: now,
                     passed: 0,
                     throttled: 0,
-                    passed_share_at_floor,
+                    before,
                 };
             }
             return Finding::Same;
@@ -144,38 +185,31 @@ impl Neighbours {
             *self = Self::new();
             return Finding::Quiet;
         }
-        if passed_share < UNCHANGED * passed_share_at_floor {
-            self.state = State::Ruled {
-                at_floor_since: None,
-            };
+        let is_unchanged = passed_share >= UNCHANGED * before.share;
+        let pays = f64::from(passed) / lasted >= PAYS * before.rate
+            && passed_share >= PAYS_FROM * before.share;
+        if !is_unchanged && !pays {
+            self.state = State::Ruled;
             self.test_at = now + self.pause;
             self.pause = (2.0 * self.pause).min(PAUSE_MAX);
             return Finding::Ours;
         }
         self.pause = PAUSE_FIRST;
-        self.state = free(true, now, passed_share_at_floor);
+        self.state = free(true, now, before);
         Finding::Same
     }
 }
 
-fn free(is_proven: bool, now: f64, passed_share_at_floor: f64) -> State {
+fn free(is_proven: bool, now: f64, before: Before) -> State {
     State::Free {
         is_settled: is_proven,
         is_proven,
         since: now,
         passed: 0,
         throttled: 0,
-        passed_share_at_floor,
+        before,
     }
 }
-
-/// Seconds at the floor before a test: a burst of our own is over by then.
-const FLOOR_FOR: f64 = 10.0;
-
-/// The throttled share below which there is no reason for a test; nor is there below twice what is tolerated. A sender that is
-/// one of a hundred polite ones in a fivefold overload is near its floor as well, and its test would tell it nothing: its share
-/// of all attempts is too small to be felt.
-const SHARE_MIN: f64 = 0.25;
 
 /// Seconds that pass before a test counts: all that waited goes at once when first attempts are freed, and its throttles would
 /// be held against the newcomers.
@@ -189,107 +223,23 @@ const PROOF_FOR: f64 = 10.0;
 /// The attempts that a finding rests on.
 const COUNTED_MIN: u32 = 40;
 
-/// The share of what got through at the floor that has to get through freely, for the window to be without effect. A sender that
+/// The share of what got through before that has to get through freely, for the window to be without effect. A sender that
 /// is a tenth of the traffic and retries adds a fifth to it when freed, so about four fifths of its share are left; the rest is
 /// room for chance. Behind a limit that it alone exceeds, less than a sixth would be left.
 const UNCHANGED: f64 = 0.6;
+
+/// How many times as many attempts a second have to get through freely, for going freely to pay. A sender
+/// that is a quarter of the traffic adds so much when freed that its share falls below [`UNCHANGED`], and still has several
+/// times as much. Behind a limit that it alone exceeds there would be no more than before.
+const PAYS: f64 = 2.5;
+
+/// The share of what got through before that is left at least when going freely pays. Beside polite senders, who make room, it
+/// pays as well, but a small sender that exceeds its part of the limit manyfold is left with a fifth of its share.
+const PAYS_FROM: f64 = 0.35;
 
 /// The throttled share that is as good as none.
 const SHARE_QUIET: f64 = 0.1;
 
 /// Seconds to the next test after one that failed.
-const PAUSE_FIRST: f64 = 60.0;
+const PAUSE_FIRST: f64 = 20.0;
 const PAUSE_MAX: f64 = 600.0;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn freed() -> Neighbours {
-        let mut neighbours = Neighbours::new();
-        assert_eq!(neighbours.look(0.0, true, 0.5, 0.05), Finding::Same);
-        assert_eq!(neighbours.look(9.9, true, 0.5, 0.05), Finding::Same);
-        assert_eq!(neighbours.look(10.0, true, 0.5, 0.05), Finding::Freed);
-        count(&mut neighbours, 0, 1_000);
-        assert_eq!(neighbours.look(13.0, true, 0.5, 0.05), Finding::Same);
-        neighbours
-    }
-
-    fn count(neighbours: &mut Neighbours, passed: u32, throttled: u32) {
-        (0..passed).for_each(|_| neighbours.count(false));
-        (0..throttled).for_each(|_| neighbours.count(true));
-    }
-
-    #[test]
-    fn a_floor_that_was_left_meanwhile_or_a_small_share_is_no_reason() {
-        let mut neighbours = Neighbours::new();
-
-        for n in 0..100 {
-            let now = f64::from(n);
-            assert_eq!(neighbours.look(now, n % 9 != 0, 0.9, 0.05), Finding::Same);
-        }
-        for n in 100..200 {
-            assert_eq!(
-                neighbours.look(f64::from(n), true, 0.1, 0.05),
-                Finding::Same
-            );
-        }
-    }
-
-    #[test]
-    fn if_as_many_get_through_freely_it_is_unresponsive() {
-        let mut neighbours = freed();
-        assert!(neighbours.is_free() && !neighbours.is_unresponsive());
-
-        count(&mut neighbours, 45, 55);
-        assert_eq!(neighbours.look(16.0, true, 0.5, 0.05), Finding::Same);
-
-        assert!(neighbours.is_unresponsive());
-    }
-
-    #[test]
-    fn what_its_own_retries_displace_is_not_held_against_it() {
-        let mut neighbours = freed();
-
-        count(&mut neighbours, 33, 67);
-        neighbours.look(16.0, true, 0.5, 0.05);
-
-        assert!(neighbours.is_unresponsive());
-    }
-
-    #[test]
-    fn a_second_is_too_short_for_a_finding() {
-        let mut neighbours = freed();
-
-        count(&mut neighbours, 10, 90);
-
-        assert_eq!(neighbours.look(14.0, true, 0.5, 0.05), Finding::Same);
-        assert!(neighbours.is_free());
-    }
-
-    #[test]
-    fn if_fewer_get_through_the_window_rules_again_and_the_next_test_waits() {
-        let mut neighbours = freed();
-
-        count(&mut neighbours, 10, 90);
-        assert_eq!(neighbours.look(16.0, true, 0.5, 0.05), Finding::Ours);
-
-        assert!(!neighbours.is_free());
-        assert_eq!(neighbours.look(17.0, true, 0.5, 0.05), Finding::Same);
-        assert_eq!(neighbours.look(75.0, true, 0.5, 0.05), Finding::Same);
-        assert_eq!(neighbours.look(76.0, true, 0.5, 0.05), Finding::Freed);
-    }
-
-    #[test]
-    fn when_the_neighbours_leave_the_gate_may_open() {
-        let mut neighbours = freed();
-        count(&mut neighbours, 50, 50);
-        neighbours.look(16.0, true, 0.5, 0.05);
-
-        count(&mut neighbours, 99, 1);
-        assert_eq!(neighbours.look(25.9, true, 0.5, 0.05), Finding::Same);
-        assert_eq!(neighbours.look(26.0, true, 0.5, 0.05), Finding::Quiet);
-
-        assert!(!neighbours.is_free());
-    }
-}

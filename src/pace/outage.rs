@@ -13,6 +13,8 @@ pub(super) struct Outage {
     run_size: f64,
     /// When the first attempt of the run was sent.
     run_from: f64,
+    /// Refusals in a row that chance would hardly make.
+    run_min: u32,
     probing: Option<Probing>,
 }
 
@@ -29,6 +31,7 @@ impl Outage {
             run: 0,
             run_size: 0.0,
             run_from: 0.0,
+            run_min: RUN_MIN,
             probing: None,
         }
     }
@@ -37,11 +40,12 @@ impl Outage {
         self.probing.is_some()
     }
 
-    /// An attempt was refused or failed that was sent at `sent`, when the window was `size`.
-    pub(super) fn on_refusal(&mut self, sent: f64, size: f64) {
+    /// An attempt was refused or failed that was sent at `sent`, when the window was `size` and so large a share was throttled.
+    pub(super) fn on_refusal(&mut self, sent: f64, size: f64, throttled_share: f64) {
         if self.run == 0 {
             self.run_size = size;
             self.run_from = sent;
+            self.run_min = run_by_chance(throttled_share);
         }
         self.run = self.run.saturating_add(1);
     }
@@ -49,7 +53,7 @@ impl Outage {
     /// Begins if it is time to; `share` in `[0, 1)` spreads the first probes of many senders.
     pub(super) fn begin_if_due(&mut self, now: f64, service_mean: f64, share: f64) -> bool {
         let lasted = now - self.run_from;
-        let due = self.run >= RUN_MIN && lasted > LASTED_MIN.max(3.0 * service_mean);
+        let due = self.run >= self.run_min && lasted > LASTED_MIN.max(3.0 * service_mean);
         if due && self.probing.is_none() {
             self.probing = Some(Probing {
                 next_at: now + INTERVAL_FIRST * share,
@@ -95,8 +99,28 @@ impl Outage {
     }
 }
 
-/// Refusals in a row before an outage is thought of.
+/// Refusals in a row that are seen once in a thousand tries where such a share is throttled anyway.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "within the bounds that it was clamped to"
+)]
+fn run_by_chance(throttled_share: f64) -> u32 {
+    let run = CHANCE.ln() / throttled_share.clamp(SHARE_MIN, SHARE_MAX).ln();
+    run.ceil().clamp(f64::from(RUN_MIN), f64::from(RUN_MAX)) as u32
+}
+
+/// Refusals in a row before an outage is thought of, at least and at most. Beside greedy neighbours four of five attempts are
+/// throttled, and ten in a row are nothing.
 const RUN_MIN: u32 = 10;
+const RUN_MAX: u32 = 40;
+
+/// How unlikely a run has to be.
+const CHANCE: f64 = 0.001;
+
+/// Keep the logarithm finite and its ratio positive.
+const SHARE_MIN: f64 = 0.01;
+const SHARE_MAX: f64 = 0.99;
 
 /// Seconds that the run has to last at least: a burst into an empty bucket is over sooner.
 const LASTED_MIN: f64 = 0.3;
@@ -117,20 +141,33 @@ mod tests {
     fn on() -> Outage {
         let mut outage = Outage::new();
         for n in 0..10 {
-            outage.on_refusal(f64::from(n) * 0.1, 40.0);
+            outage.on_refusal(f64::from(n) * 0.1, 40.0, 0.0);
         }
         assert!(outage.begin_if_due(1.0, 0.1, 0.5));
         outage
     }
 
     #[test]
+    fn where_most_is_throttled_anyway_ten_in_a_row_are_no_outage() {
+        let mut outage = Outage::new();
+
+        for n in 0..30 {
+            outage.on_refusal(f64::from(n) * 0.1, 40.0, 0.8);
+        }
+        assert!(!outage.begin_if_due(3.0, 0.1, 0.5));
+
+        outage.on_refusal(3.0, 40.0, 0.8);
+        assert!(outage.begin_if_due(3.1, 0.1, 0.5));
+    }
+
+    #[test]
     fn a_short_run_or_a_quick_one_is_no_outage() {
         let mut outage = Outage::new();
         for _ in 0..9 {
-            outage.on_refusal(0.0, 1.0);
+            outage.on_refusal(0.0, 1.0, 0.0);
         }
         assert!(!outage.begin_if_due(10.0, 0.1, 0.0), "nine");
-        outage.on_refusal(0.0, 1.0);
+        outage.on_refusal(0.0, 1.0, 0.0);
         assert!(!outage.begin_if_due(0.2, 0.01, 0.0), "at once");
         assert!(!outage.begin_if_due(2.0, 1.0, 0.0), "within three services");
         assert!(outage.begin_if_due(3.1, 1.0, 0.0));
@@ -140,7 +177,7 @@ mod tests {
     fn a_success_between_refusals_starts_the_count_again() {
         let mut outage = Outage::new();
         for n in 0..100 {
-            outage.on_refusal(f64::from(n), 1.0);
+            outage.on_refusal(f64::from(n), 1.0, 0.0);
             if n % 9 == 0 {
                 assert_eq!(outage.on_success(), None);
             }

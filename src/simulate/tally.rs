@@ -131,7 +131,12 @@ impl Histogram {
         reason = "the cast saturates, and the bound below is small"
     )]
     fn add(&mut self, seconds: f64) {
-        let bucket = ((1.0 + seconds.max(0.0) / FINEST).ln() / RATIO.ln()) as usize;
+        // Most did not wait at all, and a logarithm is dear.
+        let bucket = if seconds > 0.0 {
+            ((1.0 + seconds / FINEST).ln() / RATIO.ln()) as usize
+        } else {
+            0
+        };
         let bucket = bucket.min(BUCKETS_MAX - 1);
         if bucket >= self.counts.len() {
             self.counts.resize(bucket + 1, 0);

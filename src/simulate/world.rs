@@ -162,9 +162,11 @@ impl<'a> World<'a> {
         self.tally.arrived(sender, at);
         self.note(at, |slot| slot.offered += 1);
         let deadline = at + self.params.deadline.as_secs_f64();
-        let deadline_at = self.instant(deadline);
+        let base = self.base;
         let session = match &mut self.senders[sender] {
-            Sender::Redrive(redrive) => Some(redrive.session(deadline_at)),
+            Sender::Redrive(redrive) => {
+                Some(redrive.session(base + Duration::from_secs_f64(deadline)))
+            }
             Sender::Rival(rival) => {
                 rival.on_request(at);
                 None
@@ -225,9 +227,10 @@ impl<'a> World<'a> {
         } else if !is_good {
             self.note(now, |slot| slot.refused += 1);
         }
-        let at = self.instant(now);
+        let base = self.base;
         let rest = match &mut self.senders[sender] {
             Sender::Redrive(redrive) => {
+                let at = base + Duration::from_secs_f64(now);
                 let request = self.requests.of(index);
                 let read = read(reception, self.params.gateway.tells_kind);
                 redrive.rest(request, at, read, &mut self.rng)

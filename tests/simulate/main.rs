@@ -6,9 +6,10 @@
 
 mod events;
 mod figures;
+mod neighbours;
 mod scenario;
 
-use redrive::simulate::{Neighbours, Params, Policy, run};
+use redrive::simulate::{Params, Policy, run};
 
 use crate::scenario::{bursty, rate_limited, row, seconds, slot_limited};
 
@@ -49,28 +50,6 @@ fn plain_retries_pay_many_times_what_the_window_pays() {
             "{row:?}"
         );
     }
-}
-
-#[test]
-fn beside_clients_that_do_not_retry_it_does_hardly_worse_than_they() {
-    let mut params = rate_limited(1, 1.0);
-    params.load.per_second = 200.0;
-    params.duration = seconds(120);
-    params.neighbours = Some(Neighbours {
-        count: 9,
-        policy: Policy::None,
-    });
-    let direct = Params {
-        policies: vec![Policy::None],
-        ..params.clone()
-    };
-
-    let (polite, direct) = (row(&params), row(&direct));
-
-    assert!(
-        polite.success >= direct.success - 0.05,
-        "{polite:?} {direct:?}"
-    );
 }
 
 #[test]

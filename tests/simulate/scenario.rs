@@ -1,15 +1,33 @@
 //! What is simulated: a bucket or slots, so many sidecars, so much load, and nothing that stops a retry but its deadline.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use clap::Parser;
 use http::HeaderName;
+use redrive::cli::{Cli, Command};
+use redrive::config::{Config, Sources};
 use redrive::pace::{self, Mode};
 use redrive::retry::backoff::Backoff;
 use redrive::retry::budget;
 use redrive::retry::classify::{Integration, Proof, Rules};
 use redrive::retry::{IdempotencyKey, MaxAttempts, Retriable, UnsafeMethods};
 use redrive::simulate::{Bursts, Gateway, Load, Params, Policy, Rate, Report, Row, Service, run};
+
+/// What `redrive simulate` with these flags runs, with default settings.
+pub(crate) fn as_told(flags: &str) -> Params {
+    let line = format!("redrive simulate {flags}");
+    let cli = Cli::try_parse_from(line.split(' ')).expect("flags of a simulation");
+    let Command::Simulate(args) = cli.into_command() else {
+        panic!("a simulation");
+    };
+    let sources = Sources {
+        env: BTreeMap::new(),
+        ..args.sources()
+    };
+    args.params(&Config::load(&sources).expect("the defaults are valid"))
+}
 
 pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)

@@ -91,7 +91,8 @@ impl Controller {
         self.neighbours.count(true);
         self.window.count_throttle();
         let size = self.possible_size(attempt);
-        self.outage.on_refusal(attempt.sent, size);
+        let share = self.share_of_throttles();
+        self.outage.on_refusal(attempt.sent, size, share);
         if self.gate.on_throttle(now) {
             let achieved = self.achieved(attempt);
             self.window.set(achieved);
@@ -114,7 +115,8 @@ impl Controller {
     fn on_failure(&mut self, attempt: &Attempt, rng: &mut fastrand::Rng) {
         self.window.count_throttle();
         let size = self.possible_size(attempt);
-        self.outage.on_refusal(attempt.sent, size);
+        let share = self.share_of_throttles();
+        self.outage.on_refusal(attempt.sent, size, share);
         self.begin_outage_if_due(rng);
     }
 

@@ -160,6 +160,42 @@ fn behind_a_closed_gate_no_more_go_than_the_window_holds() {
 }
 
 #[test]
+fn who_is_throttled_again_and_again_rests_even_behind_a_closed_gate() {
+    let mut bench = Bench::new(params());
+    bench.close_at(4);
+    let mut longest = |retry_number| {
+        let rests = (0..100).map(|_| bench.controller.rest(retry_number, &mut bench.rng));
+        rests.max().unwrap()
+    };
+
+    assert_eq!(longest(5), Duration::ZERO);
+    let (sixth, ninth) = (longest(6), longest(9));
+
+    assert!(
+        sixth > Duration::ZERO && ninth > 4 * sixth,
+        "{sixth:?} {ninth:?}"
+    );
+    assert!(longest(1_000) <= millis(2_000));
+}
+
+#[test]
+fn where_next_to_nothing_gets_through_all_but_the_first_retry_rest() {
+    let mut bench = Bench::new(params());
+    let attempts: Vec<_> = (0..3).map(|_| bench.go()).collect();
+    for attempt in attempts {
+        bench.finish(attempt, THROTTLED);
+    }
+    assert!(bench.controller.is_gate_closed());
+    let mut longest = |retry_number| {
+        let rests = (0..100).map(|_| bench.controller.rest(retry_number, &mut bench.rng));
+        rests.max().unwrap()
+    };
+
+    assert_eq!(longest(1), Duration::ZERO);
+    assert!(longest(2) > Duration::ZERO);
+}
+
+#[test]
 fn a_place_that_becomes_free_wakes_the_one_whose_turn_it_is_and_nobody_else() {
     let mut bench = Bench::new(Params {
         max_in_flight: 1,

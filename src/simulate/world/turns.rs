@@ -11,6 +11,9 @@ impl World<'_> {
         let request = self.requests.of(index);
         let (sender, arrived, deadline) = (request.sender, request.arrived, request.deadline);
         let is_retry = request.attempts > 0;
+        if let Sender::Rival(_) = &self.senders[sender] {
+            return self.send(now, index);
+        }
         let waiter = Waiter {
             since: self.instant(arrived),
             start_by: self.instant(deadline),
@@ -19,7 +22,7 @@ impl World<'_> {
         };
         let at = self.instant(now);
         let Sender::Redrive(redrive) = &mut self.senders[sender] else {
-            return self.send(now, index);
+            return;
         };
         match redrive.controller.arrive(at, waiter, &mut self.rng) {
             Admission::Go(turn) => self.go(now, index, turn),
@@ -33,6 +36,9 @@ impl World<'_> {
 
     /// Lets the controller decide, and sees to it that it is asked again.
     pub(super) fn pump(&mut self, now: f64, sender: usize) {
+        if let Sender::Rival(_) = &self.senders[sender] {
+            return;
+        }
         let at = self.instant(now);
         loop {
             let Sender::Redrive(redrive) = &mut self.senders[sender] else {

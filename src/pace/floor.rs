@@ -1,0 +1,95 @@
+//! The floor of the window: a share of the own demand that is asked for whatever happens, so that greedy neighbours do not starve
+//! a polite sender, and a sign of life where there is no demand.
+//!
+//! Behind a rate limit it sinks on with a window that stays on it. Polite senders that exceed a limit manyfold would keep
+//! throttling one another there; and a window that is nearly nothing while as much is throttled as before is what tells throttles
+//! of others from one's own, see [`neighbours`](super::neighbours).
+
+use crate::retry::classify::Kind;
+
+/// Where the window ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Floor {
+    /// Of the demand, behind a rate limit.
+    share: f64,
+}
+
+impl Floor {
+    pub(super) fn new() -> Self {
+        Self { share: SHARE_FIRST }
+    }
+
+    /// The smallest window for so many requests per second.
+    pub(super) fn size(&self, kind: Kind, service_mean: f64, demand: f64) -> f64 {
+        service_mean * (self.share_for(kind) * demand).max(RATE_MIN)
+    }
+
+    /// The window was on it for so many seconds: it sinks.
+    pub(super) fn sink(&mut self, seconds: f64) {
+        self.share = (self.share * (-seconds / SINKS_IN).exp()).max(SHARE_LAST);
+    }
+
+    /// Whether a window of so many times the floor is as small as windows become.
+    pub(super) fn is_reached(&self, kind: Kind, above: f64) -> bool {
+        if kind == Kind::Rate {
+            self.share <= SHARE_LAST && above <= NEAR
+        } else {
+            above <= NEAR_OTHER
+        }
+    }
+
+    fn share_for(&self, kind: Kind) -> f64 {
+        if kind == Kind::Rate {
+            self.share
+        } else {
+            SHARE_OTHER
+        }
+    }
+}
+
+/// Behind a rate limit, at first and at last. Higher at first, senders that all exceed the limit fifteenfold see one another's
+/// throttles for so long that they take them for others'; without a few attempts to look at for some seconds, throttles of others
+/// are found out much later.
+const SHARE_FIRST: f64 = 0.08;
+const SHARE_LAST: f64 = 0.03;
+
+/// Seconds in which it sinks to 37 per cent.
+const SINKS_IN: f64 = 2.0;
+
+/// Behind other limits, where the tolerated share is large and little is found out.
+const SHARE_OTHER: f64 = 0.15;
+
+/// How near to the floor is as good as there. Behind other limits a sender that is one of many in a fivefold overload is at 1.3.
+const NEAR: f64 = 1.5;
+const NEAR_OTHER: f64 = 1.15;
+
+/// Attempts per second that keep looking when there is no demand to take a share of.
+const RATE_MIN: f64 = 0.1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_share_of_the_demand_and_a_sign_of_life_without_one() {
+        let floor = Floor::new();
+
+        assert!((floor.size(Kind::Rate, 0.1, 100.0) - 0.1 * 8.0).abs() < 1e-9);
+        assert!((floor.size(Kind::Concurrency, 0.1, 100.0) - 0.1 * 15.0).abs() < 1e-9);
+        assert!((floor.size(Kind::Rate, 0.1, 0.0) - 0.1 * 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn behind_a_rate_limit_it_sinks_and_ends() {
+        let mut floor = Floor::new();
+        assert!(!floor.is_reached(Kind::Rate, 1.0) && floor.is_reached(Kind::Concurrency, 1.0));
+
+        floor.sink(1.0);
+        assert!(floor.size(Kind::Rate, 0.1, 100.0) < 0.6);
+        floor.sink(100.0);
+
+        assert!(floor.is_reached(Kind::Rate, 1.4) && !floor.is_reached(Kind::Rate, 1.6));
+        assert!((floor.size(Kind::Rate, 0.1, 100.0) - 0.1 * 3.0).abs() < 1e-9);
+        assert!((floor.size(Kind::Concurrency, 0.1, 100.0) - 0.1 * 15.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,141 @@
+use super::*;
+
+fn sight() -> Sight {
+    Sight {
+        is_ruling: true,
+        is_pressed: true,
+        throttled_share: 0.5,
+        kind: Kind::Rate,
+        tolerated: 0.05,
+        is_at_floor: true,
+    }
+}
+
+/// A window that sinks with everything it lets pass.
+fn freed_while_sinking() -> Neighbours {
+    let mut neighbours = Neighbours::new();
+    let seconds = [(19, 16), (11, 8), (7, 4), (3, 5), (2, 4), (2, 3)];
+    let freed = (1..).zip(seconds).find(|(second, (passed, throttled))| {
+        count(&mut neighbours, *passed, *throttled);
+        neighbours.look(f64::from(*second), sight()) == Finding::Freed
+    });
+    assert_eq!(freed.map(|(second, _)| second), Some(5));
+    neighbours.look(8.0, sight());
+    neighbours
+}
+
+/// Four attempts a second while the window rules, of which half are throttled: after twelve seconds that is a reason.
+fn freed() -> Neighbours {
+    let mut neighbours = Neighbours::new();
+    for second in 0..12 {
+        assert_eq!(neighbours.look(f64::from(second), sight()), Finding::Same);
+        count(&mut neighbours, 2, 2);
+    }
+    assert_eq!(neighbours.look(12.0, sight()), Finding::Freed);
+    count(&mut neighbours, 0, 1_000);
+    assert_eq!(neighbours.look(15.0, sight()), Finding::Same);
+    neighbours
+}
+
+fn count(neighbours: &mut Neighbours, passed: u32, throttled: u32) {
+    (0..passed).for_each(|_| neighbours.count(false));
+    (0..throttled).for_each(|_| neighbours.count(true));
+}
+
+#[test]
+fn a_window_that_keeps_nobody_waiting_or_does_not_rule_is_not_tested() {
+    for (is_ruling, is_pressed) in [(true, false), (false, true)] {
+        let mut neighbours = Neighbours::new();
+        let sight = Sight {
+            is_ruling,
+            is_pressed,
+            ..sight()
+        };
+
+        for second in 0..100 {
+            count(&mut neighbours, 2, 2);
+            assert_eq!(neighbours.look(f64::from(second), sight), Finding::Same);
+        }
+    }
+}
+
+#[test]
+fn if_as_many_get_through_freely_it_is_unresponsive() {
+    let mut neighbours = freed();
+    assert!(neighbours.is_free() && !neighbours.is_unresponsive());
+
+    count(&mut neighbours, 45, 55);
+    assert_eq!(neighbours.look(18.0, sight()), Finding::Same);
+
+    assert!(neighbours.is_unresponsive());
+}
+
+#[test]
+fn what_its_own_retries_displace_is_not_held_against_it() {
+    let mut neighbours = freed();
+
+    count(&mut neighbours, 33, 67);
+    neighbours.look(18.0, sight());
+
+    assert!(neighbours.is_unresponsive());
+}
+
+#[test]
+fn a_second_is_too_short_for_a_finding() {
+    let mut neighbours = freed();
+
+    count(&mut neighbours, 10, 90);
+
+    assert_eq!(neighbours.look(16.0, sight()), Finding::Same);
+    assert!(neighbours.is_free());
+}
+
+#[test]
+fn if_several_times_as_many_get_through_it_pays_while_a_third_of_the_share_is_left() {
+    let mut neighbours = freed_while_sinking();
+
+    count(&mut neighbours, 35, 150);
+    neighbours.look(11.0, sight());
+
+    assert!(
+        neighbours.is_unresponsive(),
+        "twelve a second instead of four, and a fifth instead of a half"
+    );
+}
+
+#[test]
+fn what_polite_senders_make_room_for_proves_nothing() {
+    let mut neighbours = freed_while_sinking();
+
+    count(&mut neighbours, 35, 300);
+
+    assert_eq!(neighbours.look(11.0, sight()), Finding::Ours);
+}
+
+#[test]
+fn if_fewer_get_through_the_window_rules_again_and_the_next_test_waits() {
+    let mut neighbours = freed();
+
+    count(&mut neighbours, 10, 90);
+    assert_eq!(neighbours.look(18.0, sight()), Finding::Ours);
+
+    assert!(!neighbours.is_free());
+    for second in 18..38 {
+        assert_eq!(neighbours.look(f64::from(second), sight()), Finding::Same);
+        count(&mut neighbours, 2, 2);
+    }
+    assert_eq!(neighbours.look(38.0, sight()), Finding::Freed);
+}
+
+#[test]
+fn when_the_neighbours_leave_the_gate_may_open() {
+    let mut neighbours = freed();
+    count(&mut neighbours, 50, 50);
+    neighbours.look(18.0, sight());
+
+    count(&mut neighbours, 99, 1);
+    assert_eq!(neighbours.look(27.9, sight()), Finding::Same);
+    assert_eq!(neighbours.look(28.0, sight()), Finding::Quiet);
+
+    assert!(!neighbours.is_free());
+}

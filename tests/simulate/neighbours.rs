@@ -1,0 +1,116 @@
+//! Mixed fleets: one sidecar with default settings beside clients that send as much each and do not retry.
+//!
+//! What goes directly is the measure: with the same arrivals, the sidecar's requests sent once. What does not hold stands in the
+//! README: concurrency limits, neighbours that leave some of a limit over, and the first seconds far above a limit.
+
+use redrive::simulate::{Params, Policy};
+
+use crate::scenario::{as_told, rate_limited, row};
+
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
+
+/// The share of requests that succeed with redrive and directly: means, since a single run is decided by when it was found out.
+fn shares(params: &Params) -> (f64, f64) {
+    let direct = Params {
+        policies: vec![Policy::None],
+        ..params.clone()
+    };
+    let mean = |params: &Params| {
+        let run = |seed| {
+            row(&Params {
+                seed,
+                ..params.clone()
+            })
+        };
+        SEEDS.map(|seed| run(seed).success).sum::<f64>() / SEEDS.count() as f64
+    };
+    (mean(params), mean(&direct))
+}
+
+#[track_caller]
+fn does_no_worse_than_direct(flags: &str) {
+    let mut params = as_told(flags);
+    params.policies = vec![Policy::Redrive];
+
+    let (polite, direct) = shares(&params);
+
+    assert!(polite >= direct - 0.05, "{polite} {direct}");
+}
+
+/// A bucket of 100/s and 50, short executions; each of eleven sends so many a second.
+#[track_caller]
+fn does_no_worse_beside_ten(per_second: u32, time: &str) {
+    does_no_worse_than_direct(&format!(
+        "--rate 100 --load {per_second} --service-time 20ms --neighbours 10:none --duration {time}"
+    ));
+}
+
+#[test]
+fn beside_neighbours_that_exceed_the_limit_by_a_fifth() {
+    does_no_worse_beside_ten(11, "60s");
+}
+
+#[test]
+fn beside_neighbours_that_exceed_the_limit_by_half() {
+    does_no_worse_beside_ten(14, "60s");
+}
+
+#[test]
+fn beside_neighbours_that_exceed_the_limit_twofold() {
+    does_no_worse_beside_ten(18, "60s");
+}
+
+#[test]
+fn beside_neighbours_that_exceed_the_limit_threefold() {
+    does_no_worse_beside_ten(30, "60s");
+}
+
+#[test]
+fn beside_neighbours_that_exceed_the_limit_fivefold() {
+    does_no_worse_beside_ten(50, "60s");
+}
+
+#[test]
+fn within_the_first_seconds_unless_they_exceed_it_threefold() {
+    for per_second in [11, 14, 18] {
+        does_no_worse_beside_ten(per_second, "20s");
+    }
+}
+
+#[test]
+fn beside_three_neighbours_of_its_own_size() {
+    does_no_worse_than_direct("--rate 100 --load 60 --neighbours 3:none --duration 60s");
+}
+
+#[test]
+fn polite_senders_alone_are_never_taken_for_others() {
+    let row = row(&rate_limited(30, 5.0));
+
+    // A single one that went freely would throttle all the others.
+    assert!(row.attempts_per_success < 1.08, "{row:?}");
+}
+
+#[test]
+fn polite_senders_far_above_a_limit_throttle_one_another_no_more_than_near_it() {
+    for overload in [10, 15] {
+        let mut params = as_told(&format!(
+            "--rate 100 --load {} --sidecars 10 --duration 60s",
+            100 * overload
+        ));
+        params.policies = vec![Policy::Redrive];
+
+        let row = row(&params);
+
+        assert!(row.attempts_per_success < 1.1, "{row:?}");
+    }
+}
+
+#[test]
+fn behind_a_limit_of_one_a_second_attempts_seldom_run_out() {
+    let mut params = as_told("--rate 1 --burst 1 --load 0.5 --service-time 20ms --duration 10m");
+    params.policies = vec![Policy::Redrive];
+
+    let (polite, direct) = shares(&params);
+
+    assert!(polite >= 0.95, "{polite} {direct}");
+}
