@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Listens with room for [`BACKLOG`] connections that nobody has accepted yet.
@@ -65,6 +65,25 @@ impl SharedTcp {
             .unwrap_or_else(|error| tracing::debug!(%error, "cannot reset the connection"));
     }
 
+    /// Reads once, into memory that nobody has zeroed.
+    ///
+    /// A read that leaves room in the buffer has emptied the socket, and what comes later is an event of its own (epoll(7), Q9),
+    /// so the runtime is told that there is nothing more to read. It would otherwise be asked in vain, with a system call
+    /// more on each side of every request.
+    fn read_once(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let room = buf.remaining();
+        let mut is_read = false;
+        let tried = self.0.try_io(Interest::READABLE, || {
+            let bytes = self.0.try_read_buf(buf)?;
+            is_read = true;
+            if EMPTIES_AT_PARTIAL_READ && 0 < bytes && bytes < room {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        });
+        if is_read { Ok(()) } else { tried }
+    }
+
     /// Waits until the peer has closed its sending side or the whole connection, also behind bytes that nobody has read.
     ///
     /// Only Linux tells that; elsewhere it waits for ever, and the end is noticed when it is read.
@@ -72,7 +91,7 @@ impl SharedTcp {
         // Not "readable", which unread bytes keep true: this interest wakes for the end of the stream, and for urgent
         // data, which this socket does not listen to.
         #[cfg(target_os = "linux")]
-        while let Ok(ready) = self.0.ready(tokio::io::Interest::PRIORITY).await {
+        while let Ok(ready) = self.0.ready(Interest::PRIORITY).await {
             if ready.is_read_closed() {
                 return;
             }
@@ -89,13 +108,9 @@ impl AsyncRead for SharedTcp {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buf.initialize_unfilled()) {
-                Ok(bytes) => {
-                    buf.advance(bytes);
-                    return Poll::Ready(Ok(()));
-                }
+            match self.read_once(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                done => return Poll::Ready(done),
             }
         }
     }
@@ -121,6 +136,10 @@ impl AsyncWrite for SharedTcp {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A request's head is one slice, and send(2) costs less than writev(2).
+        if let [only] = bufs {
+            return self.poll_write(cx, only);
+        }
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             match self.0.try_write_vectored(bufs) {
@@ -146,3 +165,6 @@ impl AsyncWrite for SharedTcp {
 /// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). The runtime's own 128 is less than one
 /// burst, and who finds no room is not refused: it tries again a second later.
 pub const BACKLOG: u32 = 4096;
+
+/// Whether the system tells of every arrival by itself, as epoll does on its edge.
+const EMPTIES_AT_PARTIAL_READ: bool = cfg!(target_os = "linux");
