@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, response};
+use http::{Request, Response, response};
 
 use super::Exchange;
 use super::last::{Answer, Last};
 use crate::clock;
 use crate::proxy::admit::{Permit, Seen};
 use crate::proxy::body::RequestBody;
-use crate::proxy::headers::REDRIVE_ATTEMPT;
+use crate::proxy::headers::{REDRIVE_ATTEMPT, attempt_number};
 use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::upstream::{AnswerBody, Limits, Tally, Trust};
 use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Sent};
@@ -227,10 +227,8 @@ impl Exchange<'_> {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         *request.extensions_mut() = self.extensions.clone();
-        request.headers_mut().insert(
-            REDRIVE_ATTEMPT,
-            HeaderValue::from(self.session.attempts_made() + 1),
-        );
+        let number = attempt_number(self.session.attempts_made() + 1);
+        request.headers_mut().insert(REDRIVE_ATTEMPT, number);
         request
     }
 }
