@@ -15,6 +15,7 @@
 
 mod activity;
 mod answer;
+mod aside;
 mod connection;
 mod ending;
 mod framing;

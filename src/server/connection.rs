@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use super::activity::{Activity, Overdue};
+use super::aside::Aside;
 use super::ending::Why;
 use super::secure::{self, Agreed};
 use super::terms::Manner;
@@ -87,8 +88,9 @@ impl Connection {
         let mut is_told = false;
         let done = loop {
             let why = tokio::select! {
+                biased;
                 done = &mut connection => break done,
-                why = ending.or_end(&activity, &tcp, params, is_told) => why,
+                why = Aside::new(ending.or_end(&activity, &tcp, params, is_told)) => why,
             };
             match why {
                 // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
