@@ -4,7 +4,7 @@
 //!
 //! Also how to listen: where many clients arrive in one moment, each of them has to find room.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,12 +31,19 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// A TCP connection that two can look at.
 #[derive(Clone, Debug)]
-pub struct SharedTcp(Arc<TcpStream>);
+pub struct SharedTcp {
+    stream: Arc<TcpStream>,
+    /// Whether a write failed: from then on reads ask the socket itself, since the runtime may not have heard of what came last.
+    is_broken: bool,
+}
 
 impl SharedTcp {
     /// Shares the stream.
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(stream))
+        Self {
+            stream: Arc::new(stream),
+            is_broken: false,
+        }
     }
 
     /// Whether an idle connection can still carry a request, as the kernel knows at this moment.
@@ -45,7 +52,7 @@ impl SharedTcp {
     /// or an answer that nobody asked for.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [std::mem::MaybeUninit::uninit()];
-        matches!(SockRef::from(&*self.0).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        matches!(SockRef::from(&*self.stream).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The next byte, which stays to be read; `None` at the end of the stream.
@@ -54,13 +61,13 @@ impl SharedTcp {
     /// When the connection broke.
     pub async fn first_byte(&self) -> io::Result<Option<u8>> {
         let mut byte = [0];
-        let read = self.0.peek(&mut byte).await?;
+        let read = self.stream.peek(&mut byte).await?;
         Ok((read > 0).then_some(byte[0]))
     }
 
     /// When the connection is closed, it is reset, and what the peer has not got by then is lost.
     pub fn reset_at_close(&self) {
-        self.0
+        self.stream
             .set_zero_linger()
             .unwrap_or_else(|error| tracing::debug!(%error, "cannot reset the connection"));
     }
@@ -73,10 +80,10 @@ impl SharedTcp {
     fn read_once(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let room = buf.remaining();
         let mut is_read = false;
-        let tried = self.0.try_io(Interest::READABLE, || {
-            let bytes = self.0.try_read_buf(buf)?;
+        let tried = self.stream.try_io(Interest::READABLE, || {
+            let bytes = self.stream.try_read_buf(buf)?;
             is_read = true;
-            if EMPTIES_AT_PARTIAL_READ && 0 < bytes && bytes < room {
+            if TELLS_OF_EVERY_ARRIVAL && 0 < bytes && bytes < room {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(())
@@ -91,7 +98,7 @@ impl SharedTcp {
         // Not "readable", which unread bytes keep true: this interest wakes for the end of the stream, and for urgent
         // data, which this socket does not listen to.
         #[cfg(target_os = "linux")]
-        while let Ok(ready) = self.0.ready(Interest::PRIORITY).await {
+        while let Ok(ready) = self.stream.ready(Interest::PRIORITY).await {
             if ready.is_read_closed() {
                 return;
             }
@@ -106,8 +113,15 @@ impl AsyncRead for SharedTcp {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_broken {
+            let read = (&*SockRef::from(&*self.stream)).read(buf.initialize_unfilled());
+            if let Ok(bytes) = read {
+                buf.advance(bytes);
+                return Poll::Ready(Ok(()));
+            }
+        }
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
+            ready!(self.stream.poll_read_ready(cx))?;
             match self.read_once(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
@@ -118,21 +132,24 @@ impl AsyncRead for SharedTcp {
 
 impl AsyncWrite for SharedTcp {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write(buf) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.is_broken |= done.is_err();
+                    return Poll::Ready(done);
+                }
             }
         }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -141,10 +158,13 @@ impl AsyncWrite for SharedTcp {
             return self.poll_write(cx, only);
         }
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write_vectored(bufs) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write_vectored(bufs) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.is_broken |= done.is_err();
+                    return Poll::Ready(done);
+                }
             }
         }
     }
@@ -158,7 +178,7 @@ impl AsyncWrite for SharedTcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
     }
 }
 
@@ -167,4 +187,4 @@ impl AsyncWrite for SharedTcp {
 pub const BACKLOG: u32 = 4096;
 
 /// Whether the system tells of every arrival by itself, as epoll does on its edge.
-const EMPTIES_AT_PARTIAL_READ: bool = cfg!(target_os = "linux");
+const TELLS_OF_EVERY_ARRIVAL: bool = cfg!(target_os = "linux");

@@ -88,7 +88,6 @@ impl Connection {
         let mut is_told = false;
         let done = loop {
             let why = tokio::select! {
-                biased;
                 done = &mut connection => break done,
                 why = Aside::new(ending.or_end(&activity, &tcp, params, is_told)) => why,
             };
