@@ -191,7 +191,8 @@ impl Exchange<'_> {
                 sent: Sent::Perhaps,
             };
             let within = self.deadline.head_within(clock::now());
-            let (body, seen) = Peeked::read_ahead(body, within).await.map_err(broken)?;
+            let looking = Box::pin(Peeked::read_ahead(body, within));
+            let (body, seen) = looking.await.map_err(broken)?;
             (body, Some(seen))
         } else {
             (Peeked::untouched(body), None)

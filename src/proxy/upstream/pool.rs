@@ -102,12 +102,13 @@ impl Pool {
         if let Some(connection) = inner.take_idle(trust) {
             return Ok(inner.whole(connection, slot, true));
         }
-        let _turn = match inner.turn_to_make(offer).await {
+        let _turn = match Box::pin(inner.turn_to_make(offer)).await {
             ControlFlow::Break(stream) => return Ok(Lease::Stream(stream)),
             ControlFlow::Continue(turn) => turn,
         };
         inner.make_room();
-        inner.open(offer, slot, connect).await
+        // Boxed, so that the many who find a connection do not carry room for making one.
+        Box::pin(inner.open(offer, slot, connect)).await
     }
 
     /// No HTTP/2 connection of now carries any more requests; those that they carry go on.
@@ -190,7 +191,7 @@ impl Inner {
             Offer::Both => self.streams.or(slot).await,
             Offer::Http1 => match Arc::clone(&self.slots).try_acquire_owned() {
                 Ok(slot) => ControlFlow::Continue(slot),
-                Err(_) => ControlFlow::Continue(self.streams.make_way(slot).await),
+                Err(_) => ControlFlow::Continue(Box::pin(self.streams.make_way(slot)).await),
             },
         }
     }
