@@ -98,7 +98,13 @@ fn draw(file: &Path, params: &simulate::Params) -> Result<(), Failure> {
 fn runtime() -> Result<Runtime, Failure> {
     // A quota of CPU is seen here, which the number of cores would not show.
     let workers = available_parallelism().map_or(1, usize::from);
-    Builder::new_multi_thread()
+    let mut builder = if workers == 1 {
+        // On one core a second thread would only be another one to switch to.
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
+    };
+    builder
         .worker_threads(workers)
         .enable_all()
         .build()

@@ -159,7 +159,7 @@ impl Proxy {
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
-        exchange.run().await
+        Box::new(exchange).run().await
     }
 
     fn refuse(

@@ -16,6 +16,7 @@
 
 mod activity;
 mod answer;
+mod aside;
 mod calm;
 mod connection;
 mod ending;

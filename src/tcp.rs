@@ -4,14 +4,14 @@
 //!
 //! Also how to listen: where many clients arrive in one moment, each of them has to find room.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Listens with room for [`BACKLOG`] connections that nobody has accepted yet.
@@ -31,12 +31,19 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// A TCP connection that two can look at.
 #[derive(Clone, Debug)]
-pub struct SharedTcp(Arc<TcpStream>);
+pub struct SharedTcp {
+    stream: Arc<TcpStream>,
+    /// Whether a write failed: from then on reads ask the socket itself, since the runtime may not have heard of what came last.
+    is_broken: bool,
+}
 
 impl SharedTcp {
     /// Shares the stream.
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(stream))
+        Self {
+            stream: Arc::new(stream),
+            is_broken: false,
+        }
     }
 
     /// Whether an idle connection can still carry a request, as the kernel knows at this moment.
@@ -45,7 +52,7 @@ impl SharedTcp {
     /// or an answer that nobody asked for.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [std::mem::MaybeUninit::uninit()];
-        matches!(SockRef::from(&*self.0).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        matches!(SockRef::from(&*self.stream).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The next byte, which stays to be read; `None` at the end of the stream.
@@ -54,15 +61,34 @@ impl SharedTcp {
     /// When the connection broke.
     pub async fn first_byte(&self) -> io::Result<Option<u8>> {
         let mut byte = [0];
-        let read = self.0.peek(&mut byte).await?;
+        let read = self.stream.peek(&mut byte).await?;
         Ok((read > 0).then_some(byte[0]))
     }
 
     /// When the connection is closed, it is reset, and what the peer has not got by then is lost.
     pub fn reset_at_close(&self) {
-        self.0
+        self.stream
             .set_zero_linger()
             .unwrap_or_else(|error| tracing::debug!(%error, "cannot reset the connection"));
+    }
+
+    /// Reads once, into memory that nobody has zeroed.
+    ///
+    /// A read that leaves room in the buffer has emptied the socket, and what comes later is an event of its own (epoll(7), Q9),
+    /// so the runtime is told that there is nothing more to read. It would otherwise be asked in vain, with a system call
+    /// more on each side of every request.
+    fn read_once(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let room = buf.remaining();
+        let mut is_read = false;
+        let tried = self.stream.try_io(Interest::READABLE, || {
+            let bytes = self.stream.try_read_buf(buf)?;
+            is_read = true;
+            if TELLS_OF_EVERY_ARRIVAL && 0 < bytes && bytes < room {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        });
+        if is_read { Ok(()) } else { tried }
     }
 
     /// Waits until the peer has closed its sending side or the whole connection, also behind bytes that nobody has read.
@@ -72,7 +98,7 @@ impl SharedTcp {
         // Not "readable", which unread bytes keep true: this interest wakes for the end of the stream, and for urgent
         // data, which this socket does not listen to.
         #[cfg(target_os = "linux")]
-        while let Ok(ready) = self.0.ready(tokio::io::Interest::PRIORITY).await {
+        while let Ok(ready) = self.stream.ready(Interest::PRIORITY).await {
             if ready.is_read_closed() {
                 return;
             }
@@ -87,15 +113,18 @@ impl AsyncRead for SharedTcp {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_broken {
+            let read = (&*SockRef::from(&*self.stream)).read(buf.initialize_unfilled());
+            if let Ok(bytes) = read {
+                buf.advance(bytes);
+                return Poll::Ready(Ok(()));
+            }
+        }
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buf.initialize_unfilled()) {
-                Ok(bytes) => {
-                    buf.advance(bytes);
-                    return Poll::Ready(Ok(()));
-                }
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.read_once(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                done => return Poll::Ready(done),
             }
         }
     }
@@ -103,29 +132,39 @@ impl AsyncRead for SharedTcp {
 
 impl AsyncWrite for SharedTcp {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write(buf) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.is_broken |= done.is_err();
+                    return Poll::Ready(done);
+                }
             }
         }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A request's head is one slice, and send(2) costs less than writev(2).
+        if let [only] = bufs {
+            return self.poll_write(cx, only);
+        }
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write_vectored(bufs) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write_vectored(bufs) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.is_broken |= done.is_err();
+                    return Poll::Ready(done);
+                }
             }
         }
     }
@@ -139,10 +178,13 @@ impl AsyncWrite for SharedTcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
     }
 }
 
 /// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). The runtime's own 128 is less than one
 /// burst, and who finds no room is not refused: it tries again a second later.
 pub const BACKLOG: u32 = 4096;
+
+/// Whether the system tells of every arrival by itself, as epoll does on its edge.
+const TELLS_OF_EVERY_ARRIVAL: bool = cfg!(target_os = "linux");

@@ -21,7 +21,7 @@ use super::origin::{Kind, Upstream};
 use super::process::{Process, cpu, free_addr, memory};
 use super::promise::at_most;
 use super::report::Report;
-use super::rival::redrive;
+use super::rival::{Place, redrive};
 
 pub(crate) const NAME: &str = "waiting";
 pub(crate) const ABOUT: &str = "10,000 requests wait, then all of their clients leave at once";
@@ -99,7 +99,7 @@ async fn whole(dir: &Path, report: &Report) -> Result<(), Fault> {
     })
     .await?;
     let (addr, admin) = (free_addr()?, free_addr()?);
-    let mut command = redrive(upstream.addr, addr, admin);
+    let mut command = redrive(Place::plain(upstream.addr, 2), addr, admin);
     command.env("REDRIVE_PACE__MAX_IN_FLIGHT", "1");
     command.env("REDRIVE_PACE__MAX_WAIT", "1h");
     command.env("REDRIVE_DEADLINE__TOTAL", "1h");

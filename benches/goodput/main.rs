@@ -16,7 +16,8 @@
 //! | `promise` | what redrive has to reach there |
 //! | `load` | the clients |
 //! | `origin` | the upstream |
-//! | `rival` | the proxies and their configurations |
+//! | `rival` | the proxies |
+//! | `setup` | their configurations |
 //! | `process` | starting, ending and weighing them |
 //! | `figures` | what a run comes to |
 //! | `report` | what is printed |
@@ -31,6 +32,7 @@ mod promise;
 mod report;
 mod rival;
 mod scenario;
+mod setup;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ use self::load::Who;
 use self::origin::Upstream;
 use self::promise::Promise;
 use self::report::Report;
-use self::rival::Rival;
+use self::rival::{Place, Rival};
 use self::scenario::{Event, Scenario};
 
 /// Whatever keeps the bench from measuring: it says so and ends.
@@ -208,7 +210,7 @@ async fn run(scenario: &Scenario, rival: Rival, args: &Args, dir: &Path) -> Resu
     // The same seed for everybody, so that all meet the same load.
     let arrivals = scenario.arrivals(length, &mut fastrand::Rng::with_seed(args.seed));
     let mut upstream = Upstream::start(scenario.upstream).await?;
-    let proxy = rival.start(upstream.addr, dir)?;
+    let proxy = rival.start(Place::plain(upstream.addr, 2), dir)?;
     // Some look at their upstream when they start.
     tokio::time::sleep(SETTLE).await;
     let before = upstream.requests();

@@ -81,8 +81,15 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     /// When redrive has to answer itself: see [`Error`].
-    pub async fn run(mut self) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
-        self.seal().await?;
+    ///
+    /// Boxed, and its rare waits too: a future has room for all that it may ever hold, and that of a request is made and moved
+    /// with each of them.
+    pub async fn run(
+        mut self: Box<Self>,
+    ) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
+        if self.signer.is_some() {
+            Box::pin(self.seal()).await?;
+        }
         let mut permit = self.admit(None).await.map_err(|refused| {
             if refused.is_deadline {
                 let waited = clock::now().saturating_duration_since(self.deadline.arrival);
@@ -118,7 +125,7 @@ impl<'a> Exchange<'a> {
             self.replay.supersede();
             self.account.owes_retry = true;
             let ready = match last.wait(&self.shared.memory) {
-                Ok(kept) => self.rest_and_pay(kept, rest).await,
+                Ok(kept) => Box::pin(self.rest_and_pay(kept, rest)).await,
                 Err(reason) => Err(reason),
             };
             self.account.owes_retry = false;
@@ -166,11 +173,15 @@ impl<'a> Exchange<'a> {
             Asked::Go(permit) => return Ok(Some(permit)),
             Asked::Wait(waiting) => waiting,
         };
-        let admitted = tokio::select! {
-            admitted = waiting.turn() => admitted,
-            // What is left is cut off a moment later, so that there is just time to say so.
-            () = self.shared.drain.end() => Err(Refused::by_the_drain()),
-        };
+        let drain = &self.shared.drain;
+        let turn = Box::pin(async move {
+            tokio::select! {
+                admitted = waiting.turn() => admitted,
+                // What is left is cut off a moment later, so that there is just time to say so.
+                () = drain.end() => Err(Refused::by_the_drain()),
+            }
+        });
+        let admitted = turn.await;
         let waited = clock::now().saturating_duration_since(now);
         self.paced += waited;
         self.account.waited += waited;

@@ -53,7 +53,11 @@ pub struct Outbound<'a> {
 impl Outbound<'_> {
     /// The target as the upstream sees it: base path, raw path and query, byte for byte.
     pub fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
-        let path_and_query = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let path_and_query = uri.path_and_query();
+        if let Some(as_it_is) = path_and_query.filter(|_| self.base_path.is_empty()) {
+            return Ok(Uri::from(as_it_is.clone()));
+        }
+        let path_and_query = path_and_query.map_or("/", PathAndQuery::as_str);
         Uri::builder()
             .path_and_query(format!("{}{path_and_query}", self.base_path))
             .build()
@@ -82,7 +86,7 @@ impl Outbound<'_> {
             _ => value(self.authority.as_str()),
         };
         headers.insert(HOST, host);
-        headers.append(VIA, value(&format!("{} redrive", version(parts.version))));
+        headers.append(VIA, via(parts.version));
         self.tell_client(&mut headers, client_host);
         headers
     }
@@ -128,11 +132,13 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 /// even seen, and which RFC 9113 has given up. Such a request is an ordinary one.
 pub fn upgrade(parts: &request::Parts) -> Option<HeaderValue> {
     let is_asked = parts.version == Version::HTTP_11
+        && parts.headers.contains_key(UPGRADE)
         && listed(&parts.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
+    if !is_asked {
+        return None;
+    }
     let protocols: Vec<&str> = listed(&parts.headers, &UPGRADE)
-        .filter(|protocol| {
-            is_asked && !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c")
-        })
+        .filter(|protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c"))
         .collect();
     if protocols.is_empty() {
         return None;
@@ -171,37 +177,48 @@ pub fn client_host(parts: &request::Parts) -> Option<HeaderValue> {
 
 /// HTTP/2 clients may send one cookie a field; HTTP/1.1 knows one field only (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
     let cookies: Vec<&[u8]> = headers
         .get_all(COOKIE)
         .iter()
         .map(HeaderValue::as_bytes)
         .collect();
-    if cookies.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
-    {
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
         headers.insert(COOKIE, joined);
     }
 }
 
 /// A length without zeros before it, which some read as octal.
 fn plain_length(headers: &mut HeaderMap) {
-    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
-    let length = length.and_then(|digits| digits.ok()?.parse::<u64>().ok());
+    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let padded = length.filter(|digits| digits.len() > 1 && digits[0] == b'0');
+    let length = padded.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length.into());
     }
 }
 
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        _ => "1.1",
+/// What we add to `Via`: the version that the request came in, and our name (RFC 9110 section 7.6.3).
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 redrive",
+        Version::HTTP_2 => "2 redrive",
+        _ => "1.1 redrive",
+    })
+}
+
+/// The number of an attempt, as its header says it.
+pub fn attempt_number(number: u32) -> HeaderValue {
+    match number {
+        1 => HeaderValue::from_static("1"), // nearly all of them
+        _ => HeaderValue::from(number),
     }
 }
 
 fn value(text: &str) -> HeaderValue {
-    HeaderValue::try_from(text).expect("authorities, addresses and versions are visible ASCII")
+    HeaderValue::try_from(text).expect("authorities and addresses are visible ASCII")
 }
 
 /// The number of the attempt that the upstream sees, counted from 1.

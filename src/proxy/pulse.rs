@@ -83,6 +83,9 @@ impl Default for Pulse {
 /// The bucket of a wait: the first holds those under a millisecond, and every two more double it.
 fn wait_bucket(waited: Duration) -> usize {
     let waited = waited.as_secs_f64();
+    if waited < lower_bound(1) {
+        return 0; // almost everybody, who need not compare with thirty powers of two
+    }
     (1..WAIT_BUCKETS)
         .rev()
         .find(|index| waited >= lower_bound(*index))

@@ -87,11 +87,10 @@ impl<R> Table<R> {
 
     /// The route of a request.
     pub fn find(&self, method: &Method, path: &str) -> &R {
-        let ambiguous = is_ambiguous(path);
         let found = self.entries.iter().find(|entry| {
             (entry.methods.is_empty() || entry.methods.contains(method))
                 && entry.pattern.matches(path)
-                && !(ambiguous && entry.loosens)
+                && !(entry.loosens && is_ambiguous(path))
         });
         found.map_or(&self.default, |entry| &entry.route)
     }

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use super::activity::{Activity, Overdue};
+use super::aside::Aside;
 use super::ending::Why;
 use super::secure::{self, Agreed};
 use super::terms::Manner;
@@ -88,7 +89,7 @@ impl Connection {
         let done = loop {
             let why = tokio::select! {
                 done = &mut connection => break done,
-                why = ending.or_end(&activity, &tcp, params, is_told) => why,
+                why = Aside::new(ending.or_end(&activity, &tcp, params, is_told)) => why,
             };
             match why {
                 // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed

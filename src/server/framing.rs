@@ -17,6 +17,8 @@
 
 mod chunks;
 
+use std::mem::MaybeUninit;
+
 use self::chunks::Chunks;
 
 /// Follows the requests on one connection.
@@ -214,8 +216,8 @@ fn end_of_head(known: &[u8], more: &[u8]) -> Option<usize> {
         let from_more = || more.get(index - known.len()).copied();
         known.get(index).copied().or_else(from_more)
     };
-    let mut newlines = more.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-    let (end, _) = newlines.find(|(at, _)| {
+    let mut newlines = memchr::memchr_iter(b'\n', more);
+    let end = newlines.find(|at| {
         let at = known.len() + at;
         let before = |back: usize| at.checked_sub(back).and_then(byte);
         before(1) == Some(b'\n') || (before(1) == Some(b'\r') && before(2) == Some(b'\n'))
@@ -225,9 +227,9 @@ fn end_of_head(known: &[u8], more: &[u8]) -> Option<usize> {
 
 /// What a head says of the bytes behind it, as hyper will read it.
 fn judge(head: &[u8]) -> Judged {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut fields);
-    match request.parse(head) {
+    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, &mut fields) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         // hyper reads it in the same way, and refuses it.
         _ => return Judged::Goes(Stage::Unknown),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 
 use crate::proxy::recent::{STEPS_MAX, Step};
@@ -115,11 +115,16 @@ impl fmt::Display for Attempt {
 /// The name under which AWS finds the attempt again: what a REST API, a function URL and Lambda call `x-amzn-RequestId`, an HTTP
 /// API `apigw-requestid`. An answer made before either is known has the extended id alone.
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    let names = ["x-amzn-requestid", "apigw-requestid", "x-amz-apigw-id"];
-    let id = names.into_iter().find_map(|name| headers.get(name))?;
+    let id = REQUEST_IDS.iter().find_map(|name| headers.get(name))?;
     let id = id.to_str().ok()?;
     (id.len() <= REQUEST_ID_BYTES_MAX).then(|| id.to_owned())
 }
+
+static REQUEST_IDS: [HeaderName; 3] = [
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("apigw-requestid"),
+    HeaderName::from_static("x-amz-apigw-id"),
+];
 
 /// A request that is allowed more attempts than this has the first of them told, and the last.
 const ATTEMPTS_TOLD_MAX: usize = 32;

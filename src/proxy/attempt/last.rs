@@ -91,7 +91,7 @@ impl Last {
 impl Exchange<'_> {
     /// Turns the end into what the client gets; the kept body is not needed any more.
     pub(super) fn deliver(
-        self,
+        self: Box<Self>,
         last: Last,
     ) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
         self.replay.forget();
@@ -130,7 +130,7 @@ impl Exchange<'_> {
     }
 
     /// Both sides leave HTTP. The attempt's turn ends here: what follows is nobody's attempt any more.
-    fn switch(self, answer: Answer) -> Result<Response<ResponseBody>, Error> {
+    fn switch(self: Box<Self>, answer: Answer) -> Result<Response<ResponseBody>, Error> {
         let Answer { head, mut body, .. } = answer;
         let upstream_end = body.rest_mut().and_then(AnswerBody::take_switched);
         let (Some(client_end), Some(upstream_end)) = (self.client_end, upstream_end) else {

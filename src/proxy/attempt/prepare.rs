@@ -106,12 +106,14 @@ fn subject(lane: &Lane, parts: &request::Parts, headers: &mut HeaderMap, bypass:
         lane.metrics.callers(caller.source).inc();
     }
     let adds = lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method);
-    if !has_key(headers) && adds && !bypass {
+    let mut idempotency_key = has_key(headers);
+    if !idempotency_key && adds && !bypass {
         headers.insert(IDEMPOTENCY_KEY, new_key());
+        idempotency_key = true;
     }
     Subject {
         method: parts.method.clone(),
-        idempotency_key: has_key(headers),
+        idempotency_key,
         upgrade: headers::upgrade(parts).is_some(),
         callers_max: caller.map(|caller| caller.max),
     }

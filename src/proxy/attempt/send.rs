@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, Response, response};
+use http::{Request, Response, response};
 
 use super::Exchange;
 use super::last::{Answer, Last};
 use crate::clock;
 use crate::proxy::admit::{Permit, Seen};
 use crate::proxy::body::RequestBody;
-use crate::proxy::headers::REDRIVE_ATTEMPT;
+use crate::proxy::headers::{REDRIVE_ATTEMPT, attempt_number};
 use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::replay::Progress;
 use crate::proxy::upstream::{AnswerBody, Tally, Trust};
@@ -221,7 +221,8 @@ impl Exchange<'_> {
                 sent: Sent::Perhaps,
             };
             let within = self.deadline.head_within(clock::now());
-            let (body, seen) = Peeked::read_ahead(body, within).await.map_err(broken)?;
+            let looking = Box::pin(Peeked::read_ahead(body, within));
+            let (body, seen) = looking.await.map_err(broken)?;
             (body, Some(seen))
         } else {
             (Peeked::untouched(body), None)
@@ -257,10 +258,8 @@ impl Exchange<'_> {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         *request.extensions_mut() = self.extensions.clone();
-        request.headers_mut().insert(
-            REDRIVE_ATTEMPT,
-            HeaderValue::from(self.session.attempts_made() + 1),
-        );
+        let number = attempt_number(self.session.attempts_made() + 1);
+        request.headers_mut().insert(REDRIVE_ATTEMPT, number);
         request
     }
 }

@@ -19,14 +19,20 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive")) // goes in any case
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         // What is meant for the other end is nobody's to take away here; nominating it is an attack, not a wish.
         .filter(|name| !is_end_to_end(name))
         .collect();
-    for name in nominated.iter().chain(&HOP_BY_HOP) {
+    // One pass over the few that are there: a look-up hashes its name, and most of these are never there.
+    let is_for_one_hop = |name: &&HeaderName| HOP_BY_HOP.contains(name) || nominated.contains(name);
+    let found: Vec<HeaderName> = headers.keys().filter(is_for_one_hop).cloned().collect();
+    for name in &found {
         headers.remove(name);
     }
-    announce(headers);
+    if headers.contains_key(TRAILER) {
+        announce(headers);
+    }
 }
 
 /// Whether the field is meant for the other end, or decided here, so that `Connection` has no say in it (RFC 9110 section
@@ -77,7 +83,7 @@ fn may_trail(name: &HeaderName) -> bool {
 }
 
 /// What no peer can have removed by naming it in `Connection`, and no trailer may bring.
-const END_TO_END: [HeaderName; 23] = [
+static END_TO_END: [HeaderName; 23] = [
     HOST,
     CONTENT_LENGTH,
     CONTENT_TYPE,
@@ -109,7 +115,9 @@ const OUR_PREFIX: &str = "redrive-";
 const END_TO_END_PREFIXES: [&str; 3] = [OUR_PREFIX, "x-amz", "amz-sdk-"];
 
 /// `Trailer` is not among them: it describes the message, which passes with its trailers.
-pub(super) const HOP_BY_HOP: [HeaderName; 9] = [
+///
+/// Static, as every list of names here: a constant would be made anew wherever it is looked at, and dropped again.
+pub(super) static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),

@@ -67,6 +67,12 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 
 /// One length, also where it is said more than once.
 fn one_length(headers: &mut HeaderMap) -> Result<(), Unfit> {
+    let mut said = headers.get_all(CONTENT_LENGTH).iter();
+    match (said.next(), said.next()) {
+        (None, _) => return Ok(()),
+        (Some(once), None) if is_number(once.as_bytes()) => return Ok(()),
+        _ => {}
+    }
     let mut lengths = Vec::new();
     for value in headers.get_all(CONTENT_LENGTH) {
         lengths.extend(value.as_bytes().split(|byte| *byte == b','));
@@ -75,13 +81,16 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), Unfit> {
     let Some(first) = lengths.next() else {
         return Ok(());
     };
-    let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
-    if !is_number || lengths.any(|length| length != first) {
+    if !is_number(first) || lengths.any(|length| length != first) {
         return Err(Unfit);
     }
     let first = HeaderValue::from_bytes(first).map_err(|_| Unfit)?;
     headers.insert(CONTENT_LENGTH, first);
     Ok(())
+}
+
+fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// What each field counts beside its name and value.

@@ -102,12 +102,13 @@ impl Pool {
         if let Some(connection) = inner.take_idle(trust) {
             return Ok(inner.whole(connection, slot, true));
         }
-        let _turn = match inner.turn_to_make(offer).await {
+        let _turn = match Box::pin(inner.turn_to_make(offer)).await {
             ControlFlow::Break(stream) => return Ok(Lease::Stream(stream)),
             ControlFlow::Continue(turn) => turn,
         };
         inner.make_room();
-        inner.open(offer, slot, connect).await
+        // Boxed, so that the many who find a connection do not carry room for making one.
+        Box::pin(inner.open(offer, slot, connect)).await
     }
 
     /// No HTTP/2 connection of now carries any more requests; those that they carry go on.
@@ -143,18 +144,21 @@ impl Inner {
                 Trust::Settled => idle.partition_point(settled),
             };
             let candidate = idle.remove(candidates.checked_sub(1)?)?;
-            if self.is_usable(&candidate, now) {
+            if self.is_usable(&candidate, trust, now) {
                 return Some(candidate.connection);
             }
         }
     }
 
-    fn is_usable(&self, candidate: &Idle, now: Instant) -> bool {
+    fn is_usable(&self, candidate: &Idle, trust: Trust, now: Instant) -> bool {
         let Idle { connection, since } = candidate;
-        now.saturating_duration_since(*since) < self.params.idle
+        let rested = now.saturating_duration_since(*since);
+        // The runtime has just looked, and a system call more would tell the little that came since.
+        let is_hot = trust == Trust::Any && rested < HOT;
+        rested < self.params.idle
             && now.saturating_duration_since(connection.born) < self.params.max_age
             && connection.sender.is_ready()
-            && connection.tcp.is_quiet()
+            && (is_hot || connection.tcp.is_quiet())
     }
 
     pub(super) fn put_idle(&self, connection: http1::Connection) {
@@ -187,7 +191,7 @@ impl Inner {
             Offer::Both => self.streams.or(slot).await,
             Offer::Http1 => match Arc::clone(&self.slots).try_acquire_owned() {
                 Ok(slot) => ControlFlow::Continue(slot),
-                Err(_) => ControlFlow::Continue(self.streams.make_way(slot).await),
+                Err(_) => ControlFlow::Continue(Box::pin(self.streams.make_way(slot)).await),
             },
         }
     }
@@ -261,7 +265,7 @@ async fn sweep(pool: Weak<Inner>, params: ConnectionParams) {
         let Some(pool) = pool.upgrade() else { return };
         let now = clock::now();
         pool.idle()
-            .retain(|candidate| pool.is_usable(candidate, now));
+            .retain(|candidate| pool.is_usable(candidate, Trust::Settled, now));
         pool.streams.sweep(now);
     }
 }
@@ -269,6 +273,10 @@ async fn sweep(pool: Weak<Inner>, params: ConnectionParams) {
 /// How long a connection must have been quiet before it is trusted with a request that may not be sent twice: an upstream
 /// that closes after its answer does so right behind it, far within this.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// A connection that was used so short a while ago is not looked at again before a request that may be sent twice: by then the
+/// runtime has asked the kernel for news once, or is about to.
+const HOT: Duration = Duration::from_millis(1);
 
 /// How long a request waits for a connection that somebody else makes before it makes its own.
 const SHARE_WAIT: Duration = Duration::from_secs(1);

@@ -123,6 +123,17 @@ impl<S> Wire<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// A write failed. If it did because the peer has broken off TLS, its alert came before, and may not be read yet: in the middle
+    /// of an upload nobody reads for a while. Into no room at all, so that nothing of an answer is lost.
+    fn hear_last_words(&mut self, cx: &mut Context<'_>) {
+        let heard = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut []));
+        if matches!(heard, Poll::Ready(Err(error)) if distrust::is_alert(&error)) {
+            self.ledger.alerted.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -144,13 +155,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
+        let bytes = written.inspect_err(|_| self.hear_last_words(cx))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
     }
@@ -160,7 +172,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
+        let bytes = written.inspect_err(|_| self.hear_last_words(cx))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
     }
@@ -170,7 +183,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        Poll::Ready(flushed.inspect_err(|_| self.hear_last_words(cx)))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
