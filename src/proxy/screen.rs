@@ -63,13 +63,17 @@ fn framing(headers: &HeaderMap, version: Version) -> Result<(), Error> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
         (Some(_), Some(_)) => Err(Error::Malformed("more than one Content-Length")),
-        (Some(length), None)
-            if !length.as_bytes().iter().all(u8::is_ascii_digit) || length.is_empty() =>
-        {
+        (Some(length), None) if !is_number(length.as_bytes()) => {
             Err(Error::Malformed("Content-Length is not a number"))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether these are digits alone, of a number that 64 bits hold.
+fn is_number(length: &[u8]) -> bool {
+    let digits = std::str::from_utf8(length).unwrap_or_default();
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u64>().is_ok()
 }
 
 /// RFC 9112 section 3.2: exactly one well-formed Host, in every HTTP/1.1 request. HTTP/2 names it in `:authority`, which has
@@ -211,10 +215,12 @@ mod tests {
             &[host, ("content-length", "1"), ("content-length", "1")],
             Err(StatusCode::BAD_REQUEST),
         );
-        check(
-            &[host, ("content-length", "+1")],
-            Err(StatusCode::BAD_REQUEST),
-        );
+        for length in ["", "+1", "1 ", "0x1", "18446744073709551616"] {
+            check(
+                &[host, ("content-length", length)],
+                Err(StatusCode::BAD_REQUEST),
+            );
+        }
     }
 
     #[test]
