@@ -92,8 +92,6 @@ PATH=$venv/bin:$PATH
 podman=(podman)
 if command -v runc >/dev/null; then podman+=(--runtime runc); fi
 
-binary=$(realpath -m "${BINARY:-$(deploy/container/compile)}")
-
 # --- image ----------------------------------------------------------------------------------------------------------------
 
 # Whatever fails below must not be tried on the image of an earlier run.
@@ -105,6 +103,19 @@ forget() {
 all_stages() {
   [ -z "${BINARY:-}" ] || skip "BINARY names a build" || return
   .ci/image "$image"
+}
+# The program that everything below is tried with. What the image of all stages holds is not compiled again.
+program() {
+  local container
+  if [ -n "${BINARY:-}" ]; then
+    realpath -m "$BINARY"
+  elif container=$("${podman[@]}" create "$image" 2>/dev/null); then
+    "${podman[@]}" cp "$container:/redrive" "$work/redrive"
+    "${podman[@]}" rm "$container" >/dev/null
+    echo "$work/redrive"
+  else
+    realpath "$(deploy/container/compile)"
+  fi
 }
 last_stage() {
   needs buildah || return
@@ -264,6 +275,7 @@ trusts() {
 }
 check 'image: forgotten' forget
 check 'image: the Dockerfile' all_stages
+binary=$(program)
 check 'image: its last stage' last_stage
 check 'image: size' image_size
 check 'image: what it says' image_says

@@ -1,5 +1,6 @@
 //! What clients send, and what becomes of it: `frames.txt` and `requests.txt`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -13,6 +14,7 @@ use crate::wire::{self, Frame, GOAWAY, HEADERS};
 
 const FRAMES: &str = include_str!("frames.txt");
 const REQUESTS: &str = include_str!("requests.txt");
+const H2SPEC: &str = include_str!("h2spec.txt");
 
 /// One case.
 #[derive(Clone, Debug)]
@@ -308,6 +310,33 @@ fn every_group_is_run_and_no_exception_comes_unnoticed() {
     assert!(all.len() >= CASES_MIN, "only {} cases", all.len());
     assert_eq!(exceptions, EXCEPTIONS);
 }
+
+#[test]
+fn every_case_of_h2spec_has_one_of_ours() {
+    let all: Vec<Written> = [FRAMES, REQUESTS]
+        .into_iter()
+        .flat_map(script::read)
+        .collect();
+    let lines = H2SPEC.lines().filter(|line| !line.starts_with("//"));
+    let pairs: BTreeMap<&str, &str> = lines.filter_map(|line| line.split_once(" = ")).collect();
+
+    let unknown: Vec<_> = pairs
+        .iter()
+        .filter(|(_, name)| !all.iter().any(|case| case.name == **name))
+        .collect();
+    let ours: BTreeSet<&str> = pairs.values().copied().collect();
+    let is_exception = |it: &Written| Case::read(it.clone()).is_exception;
+    let exceptions = all
+        .iter()
+        .filter(|case| ours.contains(case.name.as_str()) && is_exception(case));
+
+    println!("{} of ours are exceptions", exceptions.count());
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert_eq!(pairs.len(), H2SPEC_CASES);
+}
+
+/// As many as h2spec 2 lists with `--strict`.
+const H2SPEC_CASES: usize = 147;
 
 /// The battery does not shrink.
 const CASES_MIN: usize = 225;
