@@ -19,6 +19,7 @@ mod answer;
 mod aside;
 mod calm;
 mod connection;
+mod counted;
 mod ending;
 mod frames;
 pub mod framing;

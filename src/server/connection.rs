@@ -18,10 +18,11 @@ use tower::Service;
 
 use super::activity::{Activity, Overdue};
 use super::aside::Aside;
+use super::counted::Counted;
 use super::ending::Why;
 use super::secure::{self, Agreed};
 use super::terms::Manner;
-use super::watch::{Counted, Watched};
+use super::watch::Watched;
 use super::{BoxError, Ending, Tls, Upload, head_bytes_max};
 use crate::tcp::SharedTcp;
 

@@ -1,7 +1,8 @@
-//! The two sides from which a client connection is watched: its bytes, and its requests.
+//! One of the two sides from which a client connection is watched: its bytes. The other is [`counted`](super::counted).
 //!
 //! Both tell the connection's [`Activity`] what happens. The stream also has every request's bytes looked at by
-//! [`Framing`], and puts hyper's own refusals in our words, since only here can they be told from answers.
+//! [`Framing`], ends what [`Calm`] finds too much, and puts hyper's own refusals in our words, since only here can they be
+//! told from answers.
 
 use std::io;
 use std::pin::Pin;
@@ -10,20 +11,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use tower::Service;
 
 use super::activity::Activity;
-use super::answer::InFlight;
 use super::calm::Calm;
 use super::connection::Place;
 use super::framing::Framing;
 use super::refusal;
 use super::secure::Agreed;
-use super::upload::Upload;
 use crate::clock;
 
 /// A stream whose reads are seen, and on which hyper's refusals are put in our words.
@@ -49,13 +45,6 @@ pub(super) struct Watched<IO> {
     refusal: Option<Bytes>,
     /// Given back when the stream goes, whoever has it by then.
     _place: Place,
-}
-
-/// A service whose requests are counted until their answers end, and get their bodies as uploads.
-#[derive(Clone)]
-pub(super) struct Counted<S> {
-    service: S,
-    activity: Arc<Activity>,
 }
 
 impl<IO> Watched<IO> {
@@ -166,46 +155,6 @@ impl<IO: AsyncWrite + Unpin> Watched<IO> {
             }
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<S> Counted<S> {
-    /// Counts the requests of `service`.
-    pub(super) fn new(service: S, activity: Arc<Activity>) -> Self {
-        Self { service, activity }
-    }
-}
-
-impl<S, B> Service<Request<Incoming>> for Counted<S>
-where
-    S: Service<Request<Upload>, Response = Response<B>>,
-    S::Future: Send + 'static,
-    B: Send + 'static,
-{
-    type Response = Response<InFlight<B>>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let is_http2 = request.version() == Version::HTTP_2;
-        let mut flight = self.activity.request_came(request.version());
-        let answered = self.service.call(Upload::of(request));
-        let activity = Arc::clone(&self.activity);
-        Box::pin(async move {
-            let answer = answered.await?;
-            flight.is_answered(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
-            Ok(answer.map(|body| {
-                let body = InFlight::new(body, flight);
-                if is_http2 {
-                    activity.looks_after(&body.held());
-                }
-                body
-            }))
-        })
     }
 }
 

@@ -14,7 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use super::Exchange;
 use crate::clock;
 use crate::proxy::account::Account;
-use crate::proxy::body::{BoxError, Brisk};
+use crate::proxy::body::{BoxError, Brisk, RequestBody};
 use crate::proxy::deadline::Deadline;
 use crate::proxy::error::Error;
 use crate::proxy::headers::{self, IDEMPOTENCY_KEY, Outbound};
@@ -66,12 +66,7 @@ impl<'a> Exchange<'a> {
             account.trace.carry(&mut headers);
         }
         let session = Session::new(Arc::clone(&lane.policy), subject, deadline.retry_by);
-        let body = Brisk::new(body, shared.body_idle);
-        let body = if shared.bypass {
-            body.boxed_unsync()
-        } else {
-            lane.door.slow_uploads().watch(body).boxed_unsync()
-        };
+        let body = limited(shared, lane, body);
         // What is signed is kept whatever follows: its hash goes up before it.
         let keep = signer.is_some() || session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
@@ -94,6 +89,20 @@ impl<'a> Exchange<'a> {
             extensions,
             client_end,
         })
+    }
+}
+
+/// The client's body within its limits: on pauses, and on how many are slow, which only a switched-off redrive does not count.
+fn limited<B>(shared: &Shared, lane: &Lane, body: B) -> RequestBody
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let body = Brisk::new(body, shared.body_idle);
+    if shared.bypass {
+        body.boxed_unsync()
+    } else {
+        lane.door.slow_uploads().watch(body).boxed_unsync()
     }
 }
 
