@@ -1,9 +1,10 @@
 //! What a client connection does: idle, in a head for too long, in flight, left.
 //!
 //! hyper has one timer for idleness and heads, and starts it when the last answer ends. So the connection's bytes and its
-//! requests are told here from both sides, by [`watch`](super::watch): the first byte that comes while nothing is in flight
-//! begins a head, the service's call ends it, and the end of the last answer begins idleness. The same two sides tell
-//! hyper's own refusals from answers, and a client that hung up on its request from one that has nothing to say.
+//! requests are told here from both sides, by [`watch`](super::watch) and [`counted`](super::counted): the first byte that
+//! comes while nothing is in flight begins a head, the service's call ends it, and the end of the last answer begins
+//! idleness. The same two sides tell hyper's own refusals from answers, and a client that hung up on its request from one
+//! that has nothing to say.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
