@@ -136,7 +136,7 @@ async fn without_credentials_nothing_is_sent_and_everybody_is_told() {
 #[tokio::test]
 async fn a_body_that_cannot_be_kept_is_not_signed_and_not_sent() {
     let upstream = Upstream::answering([ok()]).await;
-    let toml = format!("[replay]\nmax_body = \"8B\"\nmax_total = \"16B\"\n{TOML}");
+    let toml = format!("[replay]\nmax_body = \"8B\"\nmax_total = \"64B\"\n{TOML}");
     let process = Process::with(upstream.addr, &toml, &credentials()).await;
 
     let sized = Client::post(process.addr, "/a", b"123456789").await;
