@@ -54,8 +54,11 @@ impl Outbound<'_> {
     /// The target as the upstream sees it: base path, raw path and query, byte for byte.
     pub fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
         let path_and_query = uri.path_and_query();
-        if let Some(as_it_is) = path_and_query.filter(|_| self.base_path.is_empty()) {
-            return Ok(Uri::from(as_it_is.clone()));
+        let as_it_is = path_and_query.filter(|_| self.base_path.is_empty());
+        let as_it_is = as_it_is.map(|it| Uri::from(it.clone()));
+        // An absolute target may have no path at all, and then this has none either.
+        if let Some(target) = as_it_is.filter(|target| !target.path().is_empty()) {
+            return Ok(target);
         }
         let path_and_query = path_and_query.map_or("/", PathAndQuery::as_str);
         Uri::builder()

@@ -40,6 +40,23 @@ fn the_base_path_comes_first_and_the_rest_is_not_touched() {
 }
 
 #[test]
+fn a_target_without_a_path_is_the_root() {
+    for target in ["http://api.example", "http://api.example#a", "/"] {
+        let upstream = upstream();
+        let plain = Outbound {
+            base_path: "",
+            ..outbound(&upstream)
+        };
+
+        assert_eq!(
+            plain.target(&target.parse().unwrap()).unwrap(),
+            "/",
+            "{target}"
+        );
+    }
+}
+
+#[test]
 fn what_is_meant_for_one_hop_stays_here() {
     let head = parts(
         "/",
