@@ -425,7 +425,7 @@ check 'systemd: exposure' exposure
 signs() {
   needs python3 cargo || return
   "$venv/bin/python" -c 'import botocore' || skip "botocore is not here and could not be installed" || return
-  cargo build --quiet --features sigv4 || return
+  cargo build --quiet --all-features || return
   "$venv/bin/python" deploy/test/sigv4.py target/debug/redrive
 }
 check 'signatures: as botocore makes them' signs
