@@ -291,8 +291,14 @@ check 'image: certificates' trusts
 # --- manifests ------------------------------------------------------------------------------------------------------------
 
 readonly kustomizations=(base overlays/example)
+# `labels` and `patches` as they stand there. Debian's own is 1.20.
+needs_kubectl() {
+  local minor
+  minor=$(kubectl version --client -o json 2>/dev/null | sed -n 's/^ *"minor": "\([0-9]*\).*/\1/p' | head -1)
+  [ "${minor:-0}" -ge 22 ] || skip "a kubectl of 1.22 or later is needed, and Debian has none to install"
+}
 builds() {
-  needs kubectl || return
+  needs_kubectl || return
   local directory
   for directory in "${kustomizations[@]}"; do
     kubectl kustomize "deploy/kubernetes/$directory" >"$work/kubernetes-${directory##*/}.yaml" || return
@@ -301,7 +307,8 @@ builds() {
 }
 # The oldest with native sidecars, and the newest that there are schemas of.
 kubernetes_schemas() {
-  needs kubernetes-validate kubectl || return
+  needs kubernetes-validate || return
+  needs_kubectl || return
   local newest
   newest=$(python - <<'END'
 import kubernetes_validate
@@ -315,7 +322,8 @@ END
   echo "strict, for 1.29.0 and $newest"
 }
 of_kubernetes() {
-  needs kubectl kubernetes-validate || return
+  needs kubernetes-validate || return
+  needs_kubectl || return
   python deploy/test/manifests.py "$1" "$binary" "$work"/kubernetes-*.yaml
 }
 # A ConfigMap as kubelet mounts it, and as it changes it: the file is behind a symlink, whose directory is replaced.
