@@ -1,3 +1,5 @@
+//! Which seconds make first attempts go freely, and what ends that.
+
 use super::*;
 
 fn sight() -> Sight {

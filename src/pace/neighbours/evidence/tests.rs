@@ -1,3 +1,5 @@
+//! What a run of seconds says of whose throttles they are.
+
 use super::*;
 
 fn evidence(seconds: &[(u32, u32)]) -> Evidence {
