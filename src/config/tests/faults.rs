@@ -2,6 +2,7 @@
 
 use super::{UPSTREAM, load, with_file};
 
+mod secrets;
 mod whole;
 mod words;
 
