@@ -23,13 +23,13 @@
 //! A connection is **accepted** in [`server`] and handed, request by request, to [`proxy::Proxy::serve`]. [`proxy::screen`]
 //! refuses what could be read in two ways; of what hyper leaves no trace, [`server`] refuses it below hyper.
 //! [`proxy::route`] finds the upstream and its policy; [`proxy::deadline`] fixes the moment after which nothing is worth
-//! starting. [`proxy::attempt`] then loops: wait for a turn at the door ([`proxy::admit`]), **send** ([`proxy::upstream`], a
-//! fresh copy from [`proxy::replay`], the head made by [`proxy::headers`]), **look** at the answer as far as its status asks
-//! for ([`proxy::peek`]), **classify** ([`retry::classify`]), **ask** ([`retry::Session::on_outcome`]): deliver, retry after a
-//! wait, or stop because of a named reason. A retry is paid for ([`retry::budget`]) right before it is sent. What comes out is
-//! the upstream's own answer, or a [`proxy::error::Error`] that [`proxy::respond`] turns into one; behind a 101 it is a
-//! [`proxy::tunnel`]. Whichever way it ends, [`proxy::account`] tells it once, with the same words in header, log, metric and
-//! trace.
+//! starting; what redrive is to sign itself ([`proxy::sign`]) is read whole. [`proxy::attempt`] then loops: wait for a turn at
+//! the door ([`proxy::admit`]), **send** ([`proxy::upstream`], a fresh copy from [`proxy::replay`], the head made by
+//! [`proxy::headers`]), **look** at the answer as far as its status asks for ([`proxy::peek`]), **classify**
+//! ([`retry::classify`]), **ask** ([`retry::Session::on_outcome`]): deliver, retry after a wait, or stop because of a named
+//! reason. A retry is paid for ([`retry::budget`]) right before it is sent. What comes out is the upstream's own answer, or a
+//! [`proxy::error::Error`] that [`proxy::respond`] turns into one; behind a 101 it is a [`proxy::tunnel`]. Whichever way it
+//! ends, [`proxy::account`] tells it once, with the same words in header, log, metric and trace.
 //!
 //! A reload ([`app::Reloader`]) puts another walk in the place of this one, made of the same windows, budgets and connections where
 //! they stay; who is on the way ends on the walk that it began.
