@@ -66,32 +66,31 @@ impl Outbound<'_> {
             .build()
     }
 
-    /// The headers as the upstream sees them.
-    pub fn headers(&self, parts: &request::Parts) -> HeaderMap {
-        let mut headers = parts.headers.clone();
+    /// Makes of a request's headers what the upstream sees.
+    pub fn shape(&self, parts: &mut request::Parts) {
         let client_host = client_host(parts);
-        let takes_trailers = takes_trailers(&headers);
+        let takes_trailers = takes_trailers(&parts.headers);
         let upgrade = upgrade(parts);
-        remove_hop_by_hop(&mut headers);
+        let headers = &mut parts.headers;
+        remove_hop_by_hop(headers);
         if takes_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             headers.append(CONNECTION, HeaderValue::from_static("te"));
         }
         if let Some(protocols) = upgrade {
-            ask_for_upgrade(&mut headers, protocols);
+            ask_for_upgrade(headers, protocols);
         }
         // Answered by us as soon as the body is wanted, so the upstream is asked nothing (RFC 9110 section 10.1.1).
         headers.remove(EXPECT);
-        join_cookies(&mut headers);
-        plain_length(&mut headers);
+        join_cookies(headers);
+        plain_length(headers);
         let host = match (self.host, &client_host) {
             (Host::Client, Some(host)) => host.clone(),
             _ => value(self.authority.as_str()),
         };
         headers.insert(HOST, host);
         headers.append(VIA, via(parts.version));
-        self.tell_client(&mut headers, client_host);
-        headers
+        self.tell_client(headers, client_host);
     }
 
     fn tell_client(&self, headers: &mut HeaderMap, client_host: Option<HeaderValue>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, request};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -17,7 +17,7 @@ use crate::proxy::account::Account;
 use crate::proxy::body::{BoxError, Brisk, RequestBody};
 use crate::proxy::deadline::Deadline;
 use crate::proxy::error::Error;
-use crate::proxy::headers::{self, IDEMPOTENCY_KEY, Outbound};
+use crate::proxy::headers::{IDEMPOTENCY_KEY, Outbound, client_host};
 use crate::proxy::lane::Lane;
 use crate::proxy::replay::Replay;
 use crate::proxy::shared::Shared;
@@ -50,27 +50,32 @@ impl<'a> Exchange<'a> {
         let uri = outbound
             .target(&parts.uri)
             .map_err(|_| Error::Malformed("the target is no path"))?;
-        let mut headers = outbound.headers(&parts);
+        let signed = own::is_signed(&parts).then(|| parts.clone());
+        outbound.shape(&mut parts);
+        let headers = &mut parts.headers;
         if body.size_hint().exact().is_none() && !headers.contains_key(CONTENT_LENGTH) {
             // hyper takes a GET whose length nobody knows for one without a body, and would drop it.
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        let subject = subject(lane, &parts, &mut headers, shared.bypass);
-        note_broken_signature(lane, &outbound, &parts, &headers);
-        if let Some(signer) = lane.signer.as_ref().filter(|_| !own::is_signed(&parts)) {
-            signer.add_api_key(&mut headers);
+        let subject = subject(lane, &parts.method, headers, shared.bypass);
+        match &signed {
+            Some(signed) => note_broken_signature(lane, &outbound, signed, headers),
+            None => {
+                if let Some(signer) = &lane.signer {
+                    signer.add_api_key(headers);
+                }
+            }
         }
         let signer = lane.signer.as_deref();
-        let signer = signer.filter(|signer| signer.signs() && !own::is_named(&parts));
+        let signer = signer.filter(|it| it.signs() && signed.is_none() && !own::is_named(&parts));
         if !shared.bypass {
-            account.trace.carry(&mut headers);
+            account.trace.carry(&mut parts.headers);
         }
         let session = Session::new(Arc::clone(&lane.policy), subject, deadline.retry_by);
         let body = upload(shared, lane, body);
         // What is signed is kept whatever follows: its hash goes up before it.
         let keep = signer.is_some() || session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
-        let (method, extensions) = (parts.method, parts.extensions);
         Ok(Self {
             shared,
             lane,
@@ -83,10 +88,10 @@ impl<'a> Exchange<'a> {
             signer,
             payload: None,
             replay,
-            method,
+            method: parts.method,
             uri,
-            headers,
-            extensions,
+            headers: parts.headers,
+            extensions: parts.extensions,
             client_end,
         })
     }
@@ -109,21 +114,21 @@ where
 /// What the rules need to know, after reading what the client announces; a key is added where the policy says so and
 /// redrive is not switched off. A key makes a second run harmless only if it goes upstream and says something, so it is
 /// looked for in `headers`, which go there.
-fn subject(lane: &Lane, parts: &request::Parts, headers: &mut HeaderMap, bypass: bool) -> Subject {
-    let caller = callers::read(&parts.headers).filter(|caller| caller.max.get() > 1);
+fn subject(lane: &Lane, method: &Method, headers: &mut HeaderMap, bypass: bool) -> Subject {
+    let caller = callers::read(headers).filter(|caller| caller.max.get() > 1);
     if let Some(caller) = &caller {
         lane.metrics.callers(caller.source).inc();
     }
-    let adds = lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(&parts.method);
+    let adds = lane.policy.idempotency_key == IdempotencyKey::Add && is_keyed(method);
     let mut idempotency_key = has_key(headers);
     if !idempotency_key && adds && !bypass {
         headers.insert(IDEMPOTENCY_KEY, new_key());
         idempotency_key = true;
     }
     Subject {
-        method: parts.method.clone(),
+        method: method.clone(),
         idempotency_key,
-        upgrade: headers::upgrade(parts).is_some(),
+        upgrade: headers.contains_key(UPGRADE),
         callers_max: caller.map(|caller| caller.max),
     }
 }
@@ -148,12 +153,12 @@ fn new_key() -> HeaderValue {
 fn note_broken_signature(
     lane: &Lane,
     outbound: &Outbound<'_>,
-    parts: &request::Parts,
+    signed: &request::Parts,
     headers: &HeaderMap,
 ) {
-    let same_host = headers::client_host(parts).as_ref() == headers.get(http::header::HOST);
-    let is_same = same_host && outbound.base_path.is_empty() && !own::is_altered(parts, headers);
-    if own::is_signed(parts) && !is_same {
+    let same_host = client_host(signed).as_ref() == headers.get(HOST);
+    let is_same = same_host && outbound.base_path.is_empty() && !own::is_altered(signed, headers);
+    if !is_same {
         lane.notices.broken_signature();
     }
 }

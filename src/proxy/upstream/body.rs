@@ -65,6 +65,13 @@ impl AnswerBody {
         matches!(self.lease, Some(Lease::Stream(_))) && !self.incoming.is_end_stream()
     }
 
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match &mut self.lease {
+            Some(Lease::Whole(whole)) => whole.connection.poll_frame(cx, &mut self.incoming),
+            _ => Pin::new(&mut self.incoming).poll_frame(cx),
+        }
+    }
+
     fn finish_at_end(&mut self) {
         if self.incoming.is_end_stream() {
             self.finish();
@@ -87,7 +94,7 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let frame = ready!(self.poll_incoming(cx));
         match &frame {
             // Nothing follows them, and hyper does not ask whether anything does.
             Some(Ok(frame)) if frame.is_trailers() => self.finish(),

@@ -71,11 +71,7 @@ impl Lease {
     ) -> Result<Response<Incoming>, Unanswered> {
         let stream = match self {
             Self::Whole(whole) => {
-                let sent = whole.connection.sender.try_send_request(request).await;
-                return sent.map_err(|mut error| Unanswered {
-                    untouched: error.take_message(),
-                    error: error.into_error(),
-                });
+                return whole.connection.send(request, &whole.pool.tasks).await;
             }
             Self::Stream(stream) => stream,
         };
@@ -109,6 +105,11 @@ impl Lease {
 }
 
 impl Whole {
+    /// Leaves it to a task to drive the connection from now on.
+    pub(super) fn run_apart(&mut self) {
+        self.connection.run_apart(&self.pool.tasks);
+    }
+
     fn give_back(self) {
         let Self {
             mut connection,
@@ -116,14 +117,13 @@ impl Whole {
             slot,
             ..
         } = self;
-        if connection.sender.is_ready() {
+        if connection.is_ready() {
             pool.put_idle(connection);
-        } else if !connection.sender.is_closed() {
+        } else if !connection.is_closed() {
+            connection.run_apart(&pool.tasks);
             let later = Arc::clone(&pool);
             pool.tasks.spawn(async move {
-                if let Ok(Ok(())) =
-                    tokio::time::timeout(READY_WAIT, connection.sender.ready()).await
-                {
+                if let Ok(true) = tokio::time::timeout(READY_WAIT, connection.ready()).await {
                     later.put_idle(connection);
                 }
                 drop(slot);

@@ -157,7 +157,7 @@ impl Inner {
         let is_hot = trust == Trust::Any && rested < HOT;
         rested < self.params.idle
             && now.saturating_duration_since(connection.born) < self.params.max_age
-            && connection.sender.is_ready()
+            && connection.is_ready()
             && (is_hot || connection.tcp.is_quiet())
     }
 
@@ -234,7 +234,7 @@ impl Inner {
             return Ok(Lease::Stream(self.streams.add(made.await?, retirements)));
         }
         let held = Held::new(self.open.clone(), None);
-        let made = http1::Connection::open((tcp, transport), self.header_case, held, &self.tasks);
+        let made = http1::Connection::open((tcp, transport), self.header_case, held);
         Ok(self.whole(made.await?, slot, false))
     }
 
