@@ -36,6 +36,7 @@ pub mod upstream;
 
 mod build;
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -106,8 +107,12 @@ pub struct Proxy {
 pub type Current = Arc<ArcSwap<Proxy>>;
 
 impl Proxy {
-    /// Answers one request. Dropping the future is the client leaving: everything that it started stops.
-    pub async fn serve<B>(&self, request: Request<B>, client: IpAddr) -> Response<ResponseBody>
+    /// Answers one request, with an error's answer if need be. Dropping the future is the client leaving: everything that it started stops.
+    pub async fn serve<B>(
+        self: Arc<Self>,
+        request: Request<B>,
+        client: IpAddr,
+    ) -> Result<Response<ResponseBody>, Infallible>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -138,7 +143,7 @@ impl Proxy {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         let is_sent = method != Method::HEAD;
-        response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
+        Ok(response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync()))
     }
 
     /// The walk: screen, route, attempts.
@@ -159,7 +164,7 @@ impl Proxy {
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
-        Box::new(exchange).run().await
+        exchange.run().await
     }
 
     fn refuse(

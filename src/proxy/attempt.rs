@@ -102,12 +102,15 @@ impl<'a> Exchange<'a> {
                 Error::Shed { retry_after }
             }
         })?;
-        self.lane.bucket.earn();
+        let mut started = clock::now();
+        self.lane.bucket.earn(started);
         let mut paid = None;
         let mut held = None;
         loop {
-            let attempted = self.attempt(permit).await;
+            let attempted = self.attempt(permit, started).await;
             if let Some(cause) = self.replay.failure() {
+                // A client that left is noticed meanwhile, by who drops this, and it is given no answer.
+                tokio::task::yield_now().await;
                 return Err(Error::of_body(cause));
             }
             if let Some(cause) = paid
@@ -137,6 +140,7 @@ impl<'a> Exchange<'a> {
                 }
             }
             self.lane.metrics.retries(rest.cause).inc();
+            started = clock::now();
             paid = Some(rest.cause);
             held = Some(last).filter(Last::is_whole);
         }
@@ -159,7 +163,7 @@ impl<'a> Exchange<'a> {
             Duration::ZERO
         };
         let is_retry = self.session.attempts_made() > 0;
-        let asked = door.ask(Waiter {
+        let waiter = Waiter {
             since: now.checked_sub(paced).unwrap_or(now),
             start_by: if is_retry {
                 self.deadline.retry_by
@@ -168,8 +172,8 @@ impl<'a> Exchange<'a> {
             },
             answer_by: self.deadline.head_by,
             is_retry,
-        })?;
-        let waiting = match asked {
+        };
+        let waiting = match door.ask(now, waiter)? {
             Asked::Go(permit) => return Ok(Some(permit)),
             Asked::Wait(waiting) => waiting,
         };
@@ -195,15 +199,16 @@ impl<'a> Exchange<'a> {
             hint,
             last,
             client_limit,
+            at: now,
         } = attempted;
-        let now = clock::now();
+        let now = *now;
         if shows_open(outcome, last.status()) {
             self.shared.cells().on_success(&self.cell);
         }
         let circumstances = Circumstances {
             body: self.replay.can_repeat(),
             futile: self.shared.cells().is_futile(now, &self.cell, outcome),
-            affordable: self.lane.bucket.can_pay(outcome.class),
+            affordable: self.lane.bucket.can_pay(now, outcome.class),
             // A drain leaves time until its end; whether the wait fits into that is asked below.
             draining: self.shared.drain.ends_before(now),
             rest: self.lane.door.rest(self.session.attempts_made() + 1),

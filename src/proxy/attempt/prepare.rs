@@ -14,14 +14,17 @@ use hyper::upgrade::OnUpgrade;
 use super::Exchange;
 use crate::clock;
 use crate::proxy::account::Account;
-use crate::proxy::body::{BoxError, Brisk, RequestBody};
+use crate::proxy::body::{BoxError, Brisk, RequestBody, none};
 use crate::proxy::deadline::Deadline;
 use crate::proxy::error::Error;
-use crate::proxy::headers::{IDEMPOTENCY_KEY, Outbound, client_host};
+use crate::proxy::headers::{
+    IDEMPOTENCY_KEY, Outbound, REDRIVE_ATTEMPT, attempt_number, client_host,
+};
 use crate::proxy::lane::Lane;
 use crate::proxy::replay::Replay;
 use crate::proxy::shared::Shared;
 use crate::proxy::sign::own;
+use crate::retry::fields::rare;
 use crate::retry::futility::Cell;
 use crate::retry::{IdempotencyKey, Session, Subject, callers};
 
@@ -36,21 +39,24 @@ impl<'a> Exchange<'a> {
         account: &'a mut Account,
         request: Request<B>,
         client: IpAddr,
-    ) -> Result<Self, Error>
+    ) -> Result<Box<Self>, Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
         let client_end = parts.extensions.remove::<OnUpgrade>();
-        let deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival)
-            .retrying_within(own::holds_for(&parts, clock::wall()), clock::now());
+        let signed = own::is_signed(&parts).then(|| parts.clone());
+        let mut deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
+        if let Some(signed) = &signed {
+            let holds = own::holds_for(signed, clock::wall());
+            deadline = deadline.retrying_within(holds, clock::now());
+        }
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
         let outbound = shared.outbound(lane, client);
         let uri = outbound
             .target(&parts.uri)
             .map_err(|_| Error::Malformed("the target is no path"))?;
-        let signed = own::is_signed(&parts).then(|| parts.clone());
         outbound.shape(&mut parts);
         let headers = &mut parts.headers;
         if body.size_hint().exact().is_none() && !headers.contains_key(CONTENT_LENGTH) {
@@ -76,7 +82,8 @@ impl<'a> Exchange<'a> {
         // What is signed is kept whatever follows: its hash goes up before it.
         let keep = signer.is_some() || session.keeps_body() && !shared.bypass;
         let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
-        Ok(Self {
+        parts.headers.insert(REDRIVE_ATTEMPT, attempt_number(1));
+        Ok(Box::new(Self {
             shared,
             lane,
             account,
@@ -93,7 +100,7 @@ impl<'a> Exchange<'a> {
             headers: parts.headers,
             extensions: parts.extensions,
             client_end,
-        })
+        }))
     }
 }
 
@@ -103,6 +110,9 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    if body.is_end_stream() {
+        return none();
+    }
     let body = Brisk::new(body, shared.body_idle);
     if shared.bypass {
         body.boxed_unsync()
@@ -128,15 +138,15 @@ fn subject(lane: &Lane, method: &Method, headers: &mut HeaderMap, bypass: bool) 
     Subject {
         method: method.clone(),
         idempotency_key,
-        upgrade: headers.contains_key(UPGRADE),
+        upgrade: rare(headers, &UPGRADE).is_some(),
         callers_max: caller.map(|caller| caller.max),
     }
 }
 
 /// An empty key tells no request from another.
 fn has_key(headers: &HeaderMap) -> bool {
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    keys.any(|key| !key.as_bytes().trim_ascii().is_empty())
+    let mut keys = headers.iter().filter(|(name, _)| **name == IDEMPOTENCY_KEY);
+    keys.any(|(_, key)| !key.as_bytes().trim_ascii().is_empty())
 }
 
 /// A key is for requests that change something each time.

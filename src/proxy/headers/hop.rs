@@ -12,9 +12,25 @@ use http::header::{
 use http::{HeaderMap, HeaderName};
 
 use super::{IDEMPOTENCY_KEY, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, value};
+use crate::retry::fields::{present, rare};
 
 /// Removes what is meant for one hop only (RFC 9110 section 7.6.1), also what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let is_there = present(headers, &HOP_BY_HOP);
+    let [is_connection_there, ..] = is_there;
+    if is_connection_there {
+        remove_nominated(headers);
+    }
+    for (name, _) in HOP_BY_HOP.iter().zip(is_there).filter(|(_, it)| *it) {
+        headers.remove(name);
+    }
+    if rare(headers, &TRAILER).is_some() {
+        announce(headers);
+    }
+}
+
+/// Removes what `Connection` names.
+fn remove_nominated(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -24,14 +40,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         // What is meant for the other end is nobody's to take away here; nominating it is an attack, not a wish.
         .filter(|name| !is_end_to_end(name))
         .collect();
-    // One pass over the few that are there: a look-up hashes its name, and most of these are never there.
-    let is_for_one_hop = |name: &&HeaderName| HOP_BY_HOP.contains(name) || nominated.contains(name);
-    let found: Vec<HeaderName> = headers.keys().filter(is_for_one_hop).cloned().collect();
-    for name in &found {
+    for name in &nominated {
         headers.remove(name);
-    }
-    if headers.contains_key(TRAILER) {
-        announce(headers);
     }
 }
 
@@ -114,7 +124,7 @@ const OUR_PREFIX: &str = "redrive-";
 /// Ours, and what AWS and its clients tell one another.
 const END_TO_END_PREFIXES: [&str; 3] = [OUR_PREFIX, "x-amz", "amz-sdk-"];
 
-/// `Trailer` is not among them: it describes the message, which passes with its trailers.
+/// `Connection` first. `Trailer` is not among them: it describes the message, which passes with its trailers.
 ///
 /// Static, as every list of names here: a constant would be made anew wherever it is looked at, and dropped again.
 pub(super) static HOP_BY_HOP: [HeaderName; 9] = [

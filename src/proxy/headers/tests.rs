@@ -15,7 +15,7 @@ fn parts(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
     builder.body(()).unwrap().into_parts().0
 }
 
-fn outbound(authority: &Authority) -> Outbound<'_> {
+fn outbound(authority: &HeaderValue) -> Outbound<'_> {
     Outbound {
         host: Host::Upstream,
         forwarded: Forwarded::Off,
@@ -32,8 +32,8 @@ fn shaped(outbound: &Outbound<'_>, parts: &request::Parts) -> HeaderMap {
     parts.headers
 }
 
-fn upstream() -> Authority {
-    Authority::from_static("abc.execute-api.eu-west-1.amazonaws.com")
+fn upstream() -> HeaderValue {
+    HeaderValue::from_static("abc.execute-api.eu-west-1.amazonaws.com")
 }
 
 #[test]
@@ -136,16 +136,16 @@ fn the_clients_address_is_told_where_asked() {
     let authority = upstream();
     let head = parts("/", &[("host", "mine"), ("x-forwarded-for", "10.0.0.1")]);
 
-    let x = &Outbound {
+    let x = Outbound {
         forwarded: Forwarded::XForwardedFor,
         ..outbound(&authority)
-    }
-    .headers(&head);
-    let standard = &Outbound {
+    };
+    let x = shaped(&x, &head);
+    let standard = Outbound {
         forwarded: Forwarded::Forwarded,
         ..outbound(&authority)
-    }
-    .headers(&head);
+    };
+    let standard = shaped(&standard, &head);
 
     let chain: Vec<_> = x.get_all("x-forwarded-for").iter().collect();
     assert_eq!(chain, ["10.0.0.1", "127.0.0.1"]);

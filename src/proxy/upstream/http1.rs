@@ -71,24 +71,27 @@ impl Connection {
     }
 
     /// Sends a request, and returns the answer as soon as its head is there.
-    pub(super) async fn send(
-        &mut self,
+    pub(super) fn send<'a>(
+        &'a mut self,
         request: Request<RequestBody>,
-        tasks: &TaskTracker,
-    ) -> Result<Response<Incoming>, Unanswered> {
+        tasks: &'a TaskTracker,
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send + 'a {
         let request = request.map(|body| self.driver.upload(body));
-        let mut sent = pin!(self.sender.try_send_request(request));
+        let sent = self.sender.try_send_request(request);
         let driver = &mut self.driver;
-        let sent = poll_fn(|cx| driver.poll(cx, |cx| sent.as_mut().poll(cx)));
-        let response = sent.await.map_err(|mut error| Unanswered {
-            untouched: error.take_message().map(Upload::taken_back),
-            error: error.into_error(),
-        })?;
-        if self.driver.has_upload() {
-            // It goes on whether or not the client takes anything of the answer.
-            self.driver.run_apart(tasks);
+        async move {
+            let mut sent = pin!(sent);
+            let sent = poll_fn(|cx| driver.poll(cx, |cx| sent.as_mut().poll(cx)));
+            let response = sent.await.map_err(|mut error| Unanswered {
+                untouched: error.take_message().map(Upload::taken_back),
+                error: error.into_error(),
+            })?;
+            if driver.has_upload() {
+                // It goes on whether or not the client takes anything of the answer.
+                driver.run_apart(tasks);
+            }
+            Ok(response)
         }
-        Ok(response)
     }
 
     /// Polls for the next frame of the answer that came over the connection.

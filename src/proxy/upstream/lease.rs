@@ -1,5 +1,6 @@
 //! A place for one request: a whole connection, or a stream of one.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub(super) enum Lease {
 
 /// A connection that carries one request, until it is given back or dropped.
 pub(super) struct Whole {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) pool: Arc<Inner>,
     pub(super) slot: OwnedSemaphorePermit,
     /// Whether it carried another request before.
@@ -38,6 +39,10 @@ pub(super) struct Unanswered {
     /// The request as it was, if hyper had not begun with it.
     pub(super) untouched: Option<Request<RequestBody>>,
 }
+
+/// A request on its way, until there is an answer's head.
+pub(super) type Sending<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, Unanswered>> + Send + 'a>>;
 
 impl Lease {
     /// The next byte written on the connection may be the first of this attempt.
@@ -65,34 +70,13 @@ impl Lease {
     }
 
     /// Sends a request, and returns the answer as soon as its head is there.
-    pub(super) async fn send(
-        &mut self,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let stream = match self {
-            Self::Whole(whole) => {
-                return whole.connection.send(request, &whole.pool.tasks).await;
-            }
-            Self::Stream(stream) => stream,
-        };
-        let (uri, headers) = (request.uri().clone(), request.headers().clone());
-        http2::in_http2(&mut request);
-        let sent = stream.sender().try_send_request(request).await;
-        sent.map_err(|mut error| {
-            let untouched = error.take_message().map(|mut request| {
-                *request.uri_mut() = uri;
-                *request.headers_mut() = headers;
-                *request.version_mut() = Version::HTTP_11;
-                request
-            });
-            if untouched.is_some() || http2::is_farewell(error.error()) {
-                stream.retire_connection();
-            }
-            Unanswered {
-                untouched,
-                error: error.into_error(),
-            }
-        })
+    ///
+    /// Boxed here, since everything that waits for it would else have room for a request or two more, and be moved with it.
+    pub(super) fn send(&mut self, request: Request<RequestBody>) -> Sending<'_> {
+        match self {
+            Self::Whole(whole) => Box::pin(whole.connection.send(request, &whole.pool.tasks)),
+            Self::Stream(stream) => Box::pin(send_in_stream(stream, request)),
+        }
     }
 
     /// The answer ended well: the connection may carry another request once the protocol agrees.
@@ -102,6 +86,30 @@ impl Lease {
             Self::Stream(stream) => drop(stream),
         }
     }
+}
+
+async fn send_in_stream(
+    stream: &mut Stream,
+    mut request: Request<RequestBody>,
+) -> Result<Response<Incoming>, Unanswered> {
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    http2::in_http2(&mut request);
+    let sent = stream.sender().try_send_request(request).await;
+    sent.map_err(|mut error| {
+        let untouched = error.take_message().map(|mut request| {
+            *request.uri_mut() = uri;
+            *request.headers_mut() = headers;
+            *request.version_mut() = Version::HTTP_11;
+            request
+        });
+        if untouched.is_some() || http2::is_farewell(error.error()) {
+            stream.retire_connection();
+        }
+        Unanswered {
+            untouched,
+            error: error.into_error(),
+        }
+    })
 }
 
 impl Whole {
