@@ -11,7 +11,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
-use crate::retry::fields::{present, rare};
+use crate::retry::fields::{has, present};
 
 pub use self::hop::{remove_from_trailers, remove_hop_by_hop};
 
@@ -144,7 +144,7 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 /// even seen, and which RFC 9113 has given up. Such a request is an ordinary one.
 pub fn upgrade(parts: &request::Parts) -> Option<HeaderValue> {
     let is_asked = parts.version == Version::HTTP_11
-        && rare(&parts.headers, &UPGRADE).is_some()
+        && has(&parts.headers, &UPGRADE)
         && listed(&parts.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
     if !is_asked {
         return None;

@@ -16,10 +16,18 @@ pub fn present<const N: usize>(headers: &HeaderMap, names: &[HeaderName; N]) -> 
     present
 }
 
+/// Whether a name is there.
+pub fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|field| field == name)
+}
+
 /// The first value of a name that is rarely there.
 pub fn rare<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut fields = headers.iter();
-    fields.find_map(|(field, value)| (field == name).then_some(value))
+    if has(headers, name) {
+        headers.get(name)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +47,7 @@ mod tests {
             present(&headers, &[ACCEPT, COOKIE, HOST]),
             [false, true, true]
         );
+        assert!(has(&headers, &HOST) && !has(&headers, &ACCEPT));
         assert_eq!(rare(&headers, &COOKIE).unwrap(), "first");
         assert_eq!(rare(&headers, &ACCEPT), None);
     }

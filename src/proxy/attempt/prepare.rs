@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, request};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -23,8 +23,8 @@ use crate::proxy::headers::{
 use crate::proxy::lane::Lane;
 use crate::proxy::replay::Replay;
 use crate::proxy::shared::Shared;
-use crate::proxy::sign::own;
-use crate::retry::fields::rare;
+use crate::proxy::sign::{Signer, own};
+use crate::retry::fields::has;
 use crate::retry::futility::Cell;
 use crate::retry::{IdempotencyKey, Session, Subject, callers};
 
@@ -64,16 +64,13 @@ impl<'a> Exchange<'a> {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let subject = subject(lane, &parts.method, headers, shared.bypass);
-        match &signed {
-            Some(signed) => note_broken_signature(lane, &outbound, signed, headers),
-            None => {
-                if let Some(signer) = &lane.signer {
-                    signer.add_api_key(headers);
-                }
+        let signer = match &signed {
+            None => speak_for(lane, headers),
+            Some(signed) => {
+                note_broken_signature(lane, &outbound, signed, headers);
+                None
             }
-        }
-        let signer = lane.signer.as_deref();
-        let signer = signer.filter(|it| it.signs() && signed.is_none() && !own::is_named(&parts));
+        };
         if !shared.bypass {
             account.trace.carry(&mut parts.headers);
         }
@@ -138,15 +135,15 @@ fn subject(lane: &Lane, method: &Method, headers: &mut HeaderMap, bypass: bool) 
     Subject {
         method: method.clone(),
         idempotency_key,
-        upgrade: rare(headers, &UPGRADE).is_some(),
+        upgrade: has(headers, &UPGRADE),
         callers_max: caller.map(|caller| caller.max),
     }
 }
 
 /// An empty key tells no request from another.
 fn has_key(headers: &HeaderMap) -> bool {
-    let mut keys = headers.iter().filter(|(name, _)| **name == IDEMPOTENCY_KEY);
-    keys.any(|(_, key)| !key.as_bytes().trim_ascii().is_empty())
+    let says = |key: &HeaderValue| !key.as_bytes().trim_ascii().is_empty();
+    has(headers, &IDEMPOTENCY_KEY) && headers.get_all(IDEMPOTENCY_KEY).iter().any(says)
 }
 
 /// A key is for requests that change something each time.
@@ -158,6 +155,13 @@ fn is_keyed(method: &Method) -> bool {
 fn new_key() -> HeaderValue {
     let key = format!("{:032x}", fastrand::u128(..));
     HeaderValue::try_from(key).expect("hexadecimal digits")
+}
+
+/// Says what redrive says in the name of a client that did not sign its request; returns who signs it, if it says nothing itself.
+fn speak_for<'a>(lane: &'a Lane, headers: &mut HeaderMap) -> Option<&'a Signer> {
+    let signer = lane.signer.as_deref()?;
+    signer.add_api_key(headers);
+    Some(signer).filter(|signer| signer.signs() && !headers.contains_key(AUTHORIZATION))
 }
 
 fn note_broken_signature(

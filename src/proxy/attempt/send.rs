@@ -14,6 +14,7 @@ use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::replay::Progress;
 use crate::proxy::upstream::{AnswerBody, Tally, Trust};
 use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Sent};
+use crate::retry::fields::has;
 use crate::retry::hint::{self, Hint};
 
 /// One attempt's end.
@@ -136,7 +137,7 @@ impl Exchange<'_> {
                 status: Some(head.status),
                 cell: &self.cell,
                 is_futile: false, // asked below, where anybody learns at all
-                is_labelled: head.headers.contains_key(marker),
+                is_labelled: has(&head.headers, marker),
                 is_clients: false,
                 elapsed: times.elapsed,
                 hint: first_wish,
