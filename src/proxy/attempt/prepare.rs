@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -47,11 +47,7 @@ impl<'a> Exchange<'a> {
         let (mut parts, body) = request.into_parts();
         let client_end = parts.extensions.remove::<OnUpgrade>();
         let signed = own::is_signed(&parts).then(|| parts.clone());
-        let mut deadline = Deadline::new(&lane.deadline, &parts.headers, account.arrival);
-        if let Some(signed) = &signed {
-            let holds = own::holds_for(signed, clock::wall());
-            deadline = deadline.retrying_within(holds, clock::now());
-        }
+        let deadline = deadline(lane, &parts, signed.is_some(), account.arrival);
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());
         let outbound = shared.outbound(lane, client);
         let uri = outbound
@@ -64,13 +60,7 @@ impl<'a> Exchange<'a> {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let subject = subject(lane, &parts.method, headers, shared.bypass);
-        let signer = match &signed {
-            None => speak_for(lane, headers),
-            Some(signed) => {
-                note_broken_signature(lane, &outbound, signed, headers);
-                None
-            }
-        };
+        let signer = speak_for(lane, &outbound, signed.as_ref(), headers);
         if !shared.bypass {
             account.trace.carry(&mut parts.headers);
         }
@@ -98,6 +88,16 @@ impl<'a> Exchange<'a> {
             extensions: parts.extensions,
             client_end,
         }))
+    }
+}
+
+/// The limits of a request: its retries end with its client's signature, if that is the first to end.
+fn deadline(lane: &Lane, parts: &request::Parts, is_signed: bool, arrival: Instant) -> Deadline {
+    let deadline = Deadline::new(&lane.deadline, &parts.headers, arrival);
+    if is_signed {
+        deadline.retrying_within(own::holds_for(parts, clock::wall()), clock::now())
+    } else {
+        deadline
     }
 }
 
@@ -157,8 +157,17 @@ fn new_key() -> HeaderValue {
     HeaderValue::try_from(key).expect("hexadecimal digits")
 }
 
-/// Says what redrive says in the name of a client that did not sign its request; returns who signs it, if it says nothing itself.
-fn speak_for<'a>(lane: &'a Lane, headers: &mut HeaderMap) -> Option<&'a Signer> {
+/// Says what redrive says in a client's name; returns who signs the request. One that its client signed stays as it is.
+fn speak_for<'a>(
+    lane: &'a Lane,
+    outbound: &Outbound<'_>,
+    signed: Option<&request::Parts>,
+    headers: &mut HeaderMap,
+) -> Option<&'a Signer> {
+    if let Some(signed) = signed {
+        note_broken_signature(lane, outbound, signed, headers);
+        return None;
+    }
     let signer = lane.signer.as_deref()?;
     signer.add_api_key(headers);
     Some(signer).filter(|signer| signer.signs() && !headers.contains_key(AUTHORIZATION))

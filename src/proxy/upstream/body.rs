@@ -83,7 +83,7 @@ impl AnswerBody {
     fn break_off(
         &mut self,
         broken: Broken,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         drop(self.lease.take());
         self.broken = Some(broken);

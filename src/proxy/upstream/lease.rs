@@ -89,7 +89,7 @@ impl Lease {
 }
 
 async fn send_in_stream(
-    stream: &mut Stream,
+    stream: &Stream,
     mut request: Request<RequestBody>,
 ) -> Result<Response<Incoming>, Unanswered> {
     let (uri, headers) = (request.uri().clone(), request.headers().clone());

@@ -37,7 +37,7 @@ enum By {
     /// Whoever has the connection.
     Holder(Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>),
     /// A task of its own.
-    Task(#[expect(dead_code, reason = "held for what its end ends")] Task),
+    Apart(#[expect(dead_code, reason = "held for what its end ends")] Task),
     /// Nobody: the connection has ended.
     Nobody,
 }
@@ -86,7 +86,7 @@ impl Driver {
     ) -> Poll<T> {
         let connection = match &mut self.by {
             By::Holder(connection) => connection,
-            By::Task(_) => return poll(cx),
+            By::Apart(_) => return poll(cx),
             By::Nobody => return poll(&mut silent()),
         };
         self.relay.listen();
@@ -109,7 +109,7 @@ impl Driver {
         self.by = match std::mem::replace(&mut self.by, By::Nobody) {
             By::Holder(connection) => {
                 let task = tasks.spawn(async move { tell(connection.await) });
-                By::Task(Task(task.abort_handle()))
+                By::Apart(Task(task.abort_handle()))
             }
             by => by,
         }
@@ -211,5 +211,65 @@ impl Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// How often a task was woken.
+    #[derive(Default)]
+    struct Sleeper(AtomicU32);
+
+    impl Wake for Sleeper {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn relay() -> (Arc<Relay>, Waker, Arc<Sleeper>) {
+        let (relay, task) = (Arc::<Relay>::default(), Arc::<Sleeper>::default());
+        (Arc::clone(&relay), Waker::from(relay), task)
+    }
+
+    fn woken(task: &Sleeper) -> u32 {
+        task.0.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_task_that_waits_is_woken_once() {
+        let (relay, waker, task) = relay();
+
+        relay.listen();
+        relay.pass_on_to(&Waker::from(Arc::clone(&task)));
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+
+        assert_eq!(woken(&task), 1);
+    }
+
+    #[test]
+    fn what_comes_while_the_connection_is_driven_is_not_lost() {
+        let (relay, waker, task) = relay();
+
+        relay.listen();
+        waker.wake_by_ref();
+        relay.pass_on_to(&Waker::from(Arc::clone(&task)));
+
+        assert_eq!(woken(&task), 1);
+    }
+
+    #[test]
+    fn nobody_is_woken_for_what_is_looked_at_anyway() {
+        let (relay, waker, task) = relay();
+
+        waker.wake_by_ref();
+        relay.listen();
+        relay.pass_on_to(&Waker::from(Arc::clone(&task)));
+
+        assert_eq!(woken(&task), 0);
     }
 }
