@@ -137,7 +137,13 @@ impl Proxy {
             self.tracer.open(&request),
         );
         let answered = match self.way(request, client, &mut account) {
-            Ok(Way::Forward(exchange)) => exchange.run().await,
+            Ok(Way::Forward(exchange)) => {
+                if version == Version::HTTP_2 {
+                    // Cancelled in the same breath, it is dropped here, and no upstream is asked for nothing.
+                    tokio::task::yield_now().await;
+                }
+                exchange.run().await
+            }
             Ok(Way::Options) => Ok((respond::options(), None)),
             Err(error) => Err(error),
         };
