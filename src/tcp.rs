@@ -65,6 +65,11 @@ impl SharedTcp {
         Ok((read > 0).then_some(byte[0]))
     }
 
+    /// Waits until something can be read: bytes, or the end.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
+    }
+
     /// When the connection is closed, it is reset, and what the peer has not got by then is lost.
     pub fn reset_at_close(&self) {
         self.stream
