@@ -95,11 +95,11 @@ impl AsyncRead for Lent {
             self.ahead.drain(..room);
             return Poll::Ready(Ok(()));
         }
-        let read = self.stream().poll_read(cx, buf);
+        let mut stream = self.stream();
+        let read = stream.as_mut().poll_read(cx, buf);
+        let is_at_rest = read.is_pending() && stream.is_at_rest();
         self.is_dry = read.is_pending();
-        if !self.is_dry {
-            self.note_rest(false);
-        }
+        self.note_rest(is_at_rest);
         read
     }
 }
@@ -130,9 +130,11 @@ impl AsyncWrite for Lent {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut stream = self.stream();
         ready!(stream.as_mut().poll_flush(cx))?;
-        // An answer to what has been read whole ends with this, and so does a look for more.
-        let is_at_rest = stream.is_at_rest() && self.is_dry;
-        self.note_rest(is_at_rest);
+        // Where there was nothing to read before the answer's last byte went out, nobody may look again.
+        if self.is_dry {
+            let is_at_rest = self.stream().is_at_rest();
+            self.note_rest(is_at_rest);
+        }
         Poll::Ready(Ok(()))
     }
 

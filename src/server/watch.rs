@@ -193,7 +193,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
         if came == 0 {
             return Poll::Ready(Ok(()));
         }
-        if held == 0 && self.calm.came(&buf.filled()[before..], clock::now()) {
+        if held == 0
+            && self.calm.is_concerned()
+            && self.calm.came(&buf.filled()[before..], clock::now())
+        {
             buf.set_filled(before);
             self.show_out(cx);
             return self.poll_read(cx, buf);
