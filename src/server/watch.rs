@@ -210,7 +210,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
         }
         if held > 0 {
             self.held.advance(now);
-        } else {
+        } else if now < came {
             self.held = Bytes::copy_from_slice(&buf.filled()[before + now..]);
         }
         buf.set_filled(before + now);

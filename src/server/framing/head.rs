@@ -4,6 +4,7 @@ use super::Stage;
 use super::chunks::Chunks;
 
 /// What a head means for the bytes behind it.
+#[derive(Debug)]
 pub(super) enum Judged {
     Goes(Stage),
     /// The same, and the answer may be that the connection leaves HTTP.
@@ -14,7 +15,7 @@ pub(super) enum Judged {
 /// What a head says of the bytes behind it, as hyper reads it if it can.
 ///
 /// Only what frames a body is looked at, line by line; hyper parses the head once more, and whatever else is wrong with it is refused
-/// then (1,000 instructions a request less than to parse it here too).
+/// then.
 pub(super) fn judge(head: &[u8]) -> Judged {
     let mut rest = head;
     let mut lines = std::iter::from_fn(|| {
@@ -90,3 +91,76 @@ fn sized(length: &[u8]) -> Option<u64> {
 
 /// Somebody on the way may count in 64 bits with a sign.
 const LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// What frames a body by what a parser finds in the head; `None` where it finds no request.
+    fn parsed(head: &[u8]) -> Option<String> {
+        let mut fields = [httparse::EMPTY_HEADER; 100];
+        let mut request = httparse::Request::new(&mut fields);
+        let read = request.parse(head).ok()?;
+        (read == httparse::Status::Complete(head.len())).then_some(())?;
+        let named = |name: &str| {
+            let fields = request.headers.iter();
+            let named = fields.filter(|it| it.name.eq_ignore_ascii_case(name));
+            named.map(|it| it.value).collect::<Vec<_>>()
+        };
+        let (lengths, codings) = (named("content-length"), named("transfer-encoding"));
+        let stage = match (lengths.as_slice(), codings.as_slice()) {
+            _ if request.path?.contains('#') => return Some("Refused".into()),
+            ([_, _, ..], _) | ([_], [_, ..]) => return Some("Refused".into()),
+            ([], []) => Stage::Head,
+            ([], _) => Stage::Chunked(Chunks::new()),
+            ([length], []) => match sized(length) {
+                None => Stage::Unknown,
+                Some(0) => Stage::Head,
+                Some(length) if length > LENGTH_MAX => return Some("Refused".into()),
+                Some(length) => Stage::Sized(length),
+            },
+        };
+        let leaves = !named("upgrade").is_empty();
+        Some(format!("{stage:?} {leaves}"))
+    }
+
+    fn judged(head: &[u8]) -> String {
+        match judge(head) {
+            Judged::Refused(_) => "Refused".into(),
+            Judged::Goes(stage) => format!("{stage:?} false"),
+            Judged::AsksToLeave(stage) => format!("{stage:?} true"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn a_head_is_judged_as_a_parser_of_all_of_it_would(
+            first in select(vec![
+                "GET / HTTP/1.1", "POST /#a HTTP/1.0", "#A / HTTP/1.1", "GET /", "PRI * HTTP/2.0", "GET / HTTP/1.1 ", "GET /a b HTTP/1.1",
+            ]),
+            fields in proptest::collection::vec((
+                select(vec![
+                    "Content-Length", "content-length", "CONTENT-LENGTH ", "Content-Lengthy", " Content-Length", "Content", "",
+                    "Transfer-Encoding", "transfer-encodin", "Upgrade", "uPGRADE", "Host", "Cookie", "T", "X-Upgrade",
+                ]),
+                select(vec![":", ": ", ":\t", " :", ""]),
+                select(vec!["0", "1", "12 ", "+1", "1,1", "", "9223372036854775808", "chunked", "h2c#", "a:b", "1\r"]),
+            ), 0..5),
+            ends in proptest::collection::vec(select(vec!["\r\n", "\r\n", "\n"]), 7),
+        ) {
+            let mut head = format!("{first}{}", ends[5]);
+            for ((name, colon, value), end) in fields.iter().zip(&ends) {
+                head.push_str(&format!("{name}{colon}{value}{end}"));
+            }
+            head.push_str(ends[6]);
+
+            if let Some(expected) = parsed(head.as_bytes()) {
+                prop_assert_eq!(judged(head.as_bytes()), expected, "{:?}", head);
+            }
+        }
+    }
+}
