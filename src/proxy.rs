@@ -36,7 +36,6 @@ pub mod upstream;
 
 mod build;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -115,12 +114,12 @@ enum Way<'a> {
 }
 
 impl Proxy {
-    /// Answers one request, with an error's answer if need be. Dropping the future is the client leaving: everything that it started stops.
+    /// Answers one request. Dropping the future is the client leaving: everything that it started stops.
     pub async fn serve<B>(
         self: Arc<Self>,
         request: Request<B>,
         client: IpAddr,
-    ) -> Result<Response<ResponseBody>, Infallible>
+    ) -> Response<ResponseBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -162,7 +161,7 @@ impl Proxy {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         let is_sent = method != Method::HEAD;
-        Ok(response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync()))
+        response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
     }
 
     /// Where a request goes: screen, route, and what all its attempts share.
