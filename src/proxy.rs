@@ -1,6 +1,6 @@
 //! The path of a request, on one screen.
 //!
-//! `Proxy::walk` is the whole of it: **screen** what may not be forwarded, find the **route**, and let the
+//! `Proxy::serve` is the whole of it: **screen** what may not be forwarded, find the **route**, and let the
 //! [`attempt`] loop send, classify, ask and wait until there is something to deliver. Around it, whatever happens, the
 //! request's [`account`] is told once, and errors become answers in one place.
 
@@ -47,7 +47,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use self::account::{Account, Told};
-use self::admit::{Door, Permit};
+use self::admit::Door;
 use self::attempt::Exchange;
 use self::body::{BoxError, ResponseBody};
 use self::build::Pooled;
@@ -105,9 +105,21 @@ pub struct Proxy {
 /// The path that requests take from now on. A reload puts another one in its place, and who is on the way ends on the old one.
 pub type Current = Arc<ArcSwap<Proxy>>;
 
+/// Where a request goes.
+enum Way<'a> {
+    /// To the upstream.
+    Forward(Box<Exchange<'a>>),
+    /// Nowhere: it asks about redrive itself.
+    Options,
+}
+
 impl Proxy {
     /// Answers one request. Dropping the future is the client leaving: everything that it started stops.
-    pub async fn serve<B>(&self, request: Request<B>, client: IpAddr) -> Response<ResponseBody>
+    pub async fn serve<B>(
+        self: Arc<Self>,
+        request: Request<B>,
+        client: IpAddr,
+    ) -> Response<ResponseBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -123,7 +135,18 @@ impl Proxy {
             request.uri().clone(),
             self.tracer.open(&request),
         );
-        let (mut response, permit) = match self.walk(request, client, &mut account).await {
+        let answered = match self.way(request, client, &mut account) {
+            Ok(Way::Forward(exchange)) => {
+                if version == Version::HTTP_2 {
+                    // Cancelled in the same breath, it is dropped here, and no upstream is asked for nothing.
+                    tokio::task::yield_now().await;
+                }
+                exchange.run().await
+            }
+            Ok(Way::Options) => Ok((respond::options(), None)),
+            Err(error) => Err(error),
+        };
+        let (mut response, permit) = match answered {
             Ok((response, permit)) => {
                 account.answered(response.status());
                 (response, permit)
@@ -141,25 +164,25 @@ impl Proxy {
         response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
     }
 
-    /// The walk: screen, route, attempts.
-    async fn walk<B>(
-        &self,
+    /// Where a request goes: screen, route, and what all its attempts share.
+    fn way<'a, B>(
+        &'a self,
         mut request: Request<B>,
         client: IpAddr,
-        account: &mut Account,
-    ) -> Result<(Response<ResponseBody>, Option<Permit>), Error>
+        account: &'a mut Account,
+    ) -> Result<Way<'a>, Error>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         if screen(&request)? == Screened::Options {
-            return Ok((respond::options(), None));
+            return Ok(Way::Options);
         }
         self.names.localise(&mut request)?;
         let lane = self.table.find(request.method(), request.uri().path());
         account.route(Arc::clone(lane));
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
-        Box::new(exchange).run().await
+        Ok(Way::Forward(exchange))
     }
 
     fn refuse(

@@ -18,6 +18,7 @@ pub mod backoff;
 pub mod budget;
 pub mod callers;
 pub mod classify;
+pub mod fields;
 pub mod futility;
 pub mod hint;
 mod policy;

@@ -5,6 +5,7 @@
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
 //! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
 //! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
+//! While a connection of HTTP/1 carries nothing, hyper does not have it, see `server/kept.rs`.
 //! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/calm.rs` how much it may say, `server/upload.rs` keeps a part of a body from looking whole.
 //!
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
@@ -25,13 +26,14 @@ mod frames;
 pub mod framing;
 mod hasty;
 mod http2;
+mod kept;
+mod lent;
 mod refusal;
 mod secure;
 mod terms;
 mod upload;
 mod watch;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -41,16 +43,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
 use prometheus::{IntCounter, IntGauge, Registry};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
+use self::aside::Aside;
 use self::connection::{Connection, Places};
+use self::kept::WARM_MAX;
 use self::refusal::Excess;
 use crate::tcp;
 use crate::tls::{Reloading, ServerParams};
@@ -139,24 +142,22 @@ impl Server {
     /// future cuts off those that are.
     /// `make` gives each connection the service for its peer; `refused` is told of every request that no service sees,
     /// since it cannot be read.
-    pub async fn run<M, S, B>(
+    pub async fn run<M, S, F, B>(
         self,
         make: M,
         refused: impl Fn() + Send + Sync + 'static,
         ending: Ending,
     ) where
         M: Fn(IpAddr) -> S,
-        S: Service<Request<Upload>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
+        S: Fn(Request<Upload>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + Unpin + 'static,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         let places = Places::new(&self.metrics.open);
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
+        let warm = Arc::new(Semaphore::new(WARM_MAX));
         let excess = Excess::new(&tasks);
         // Dropped with this future, so that no connection outlives it.
         let end = CancellationToken::new();
@@ -190,10 +191,18 @@ impl Server {
                 refused: Arc::clone(&refused),
                 ending: ending.clone(),
                 rejected: self.metrics.rejected.clone(),
+                warm: Arc::clone(&warm),
             };
             // Boxed, or each of the futures around it would have room for it once more.
             let serve = Box::pin(connection.serve(make(peer.ip())));
-            tasks.spawn(end.clone().run_until_cancelled_owned(serve));
+            let cut_off = Aside::new(end.clone().cancelled_owned());
+            tasks.spawn(async move {
+                tokio::select! {
+                    biased;
+                    () = cut_off => {}
+                    () = serve => {}
+                }
+            });
         }
         drop(self.listener);
         tasks.close();
@@ -214,18 +223,17 @@ impl Metrics {
     }
 }
 
-fn builder(params: &Params) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http1(params: &Params) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         // The service's answers are dated already, or came without a date that is ours to give.
         .auto_date_header(false)
-        .half_close(params.half_close)
+        // Without it hyper looks for the client's end by a read in every request, with a buffer of 8 KB that it makes for that (600
+        // instructions). Where the kernel tells, nobody needs to look.
+        .half_close(params.half_close || tcp::TELLS_OF_HANG_UPS)
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
         .max_buf_size(head_bytes_max(params));
-    builder.http2().auto_date_header(false);
-    http2::limit(&mut builder, params.header_bytes);
     builder
 }
 

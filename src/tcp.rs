@@ -65,6 +65,11 @@ impl SharedTcp {
         Ok((read > 0).then_some(byte[0]))
     }
 
+    /// Waits until something can be read: bytes, or the end.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
+    }
+
     /// When the connection is closed, it is reset, and what the peer has not got by then is lost.
     pub fn reset_at_close(&self) {
         self.stream
@@ -93,7 +98,7 @@ impl SharedTcp {
 
     /// Waits until the peer has closed its sending side or the whole connection, also behind bytes that nobody has read.
     ///
-    /// Only Linux tells that; elsewhere it waits for ever, and the end is noticed when it is read.
+    /// Only Linux tells that ([`TELLS_OF_HANG_UPS`]); elsewhere it waits for ever, and the end is noticed when it is read.
     pub async fn hung_up(&self) {
         // Not "readable", which unread bytes keep true: this interest wakes for the end of the stream, and for urgent
         // data, which this socket does not listen to.
@@ -185,6 +190,9 @@ impl AsyncWrite for SharedTcp {
 /// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). The runtime's own 128 is less than one
 /// burst, and who finds no room is not refused: it tries again a second later.
 pub const BACKLOG: u32 = 4096;
+
+/// Whether the system tells of a peer's end behind bytes that nobody has read.
+pub const TELLS_OF_HANG_UPS: bool = cfg!(target_os = "linux");
 
 /// Whether the system tells of every arrival by itself, as epoll does on its edge.
 const TELLS_OF_EVERY_ARRIVAL: bool = cfg!(target_os = "linux");

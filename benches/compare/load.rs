@@ -167,6 +167,8 @@ impl Client {
 pub(crate) struct Message {
     buffer: Vec<u8>,
     head: usize,
+    /// What its body has.
+    length: usize,
 }
 
 impl Message {
@@ -174,6 +176,7 @@ impl Message {
         Self {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             head: 0,
+            length: 0,
         }
     }
 
@@ -189,8 +192,8 @@ impl Message {
             }
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
                 self.head = end + 4;
-                let length = length(&self.buffer[..self.head])?;
-                break (self.head + length).saturating_sub(self.buffer.len());
+                self.length = length(&self.buffer[..self.head])?;
+                break (self.head + self.length).saturating_sub(self.buffer.len());
             }
         };
         let mut rest = rest;
@@ -206,8 +209,9 @@ impl Message {
         Ok(true)
     }
 
+    /// Whether it is the upstream's: a proxy that has nobody to ask may be content with an empty answer.
     fn is_good(&self) -> bool {
-        self.buffer.starts_with(b"HTTP/1.1 200 ")
+        self.buffer.starts_with(b"HTTP/1.1 200 ") && self.length > 0
     }
 
     fn first_line(&self) -> String {

@@ -59,14 +59,14 @@ async fn door(report: &mut Report) -> Result<(), Fault> {
         answer_by: None,
         is_retry: false,
     };
-    let Ok(Asked::Go(_only)) = door.ask(waiter) else {
+    let Ok(Asked::Go(_only)) = door.ask(clock::now(), waiter) else {
         return Err("the first one has to wait".into());
     };
 
     let before = memory("self")?;
     let mut waiting = Vec::with_capacity(WAITING);
     for _ in 0..WAITING {
-        match door.ask(waiter) {
+        match door.ask(clock::now(), waiter) {
             Ok(Asked::Wait(place)) => waiting.push(place),
             Ok(Asked::Go(_)) | Err(_) => return Err("one of the crowd does not wait".into()),
         }

@@ -93,6 +93,7 @@ backend api
     )
 }
 
+/// Whatever host is asked for: to another one than it is told of, Caddy answers 200 by itself.
 pub(crate) fn caddy(place: Place<'_>, addr: SocketAddr) -> String {
     let scheme = place.scheme();
     format!(
@@ -100,7 +101,8 @@ pub(crate) fn caddy(place: Place<'_>, addr: SocketAddr) -> String {
   admin off
   auto_https off
 }}
-http://{addr} {{
+http://:{port} {{
+  bind {ip}
   reverse_proxy {scheme}://{upstream} {{
     transport http {{
       keepalive_idle_conns_per_host 512
@@ -109,6 +111,8 @@ http://{addr} {{
   }}
 }}
 ",
+        port = addr.port(),
+        ip = addr.ip(),
         upstream = place.upstream,
         trust = if place.certificate.is_some() {
             "tls_insecure_skip_verify"

@@ -1,62 +1,64 @@
-//! What stands around the walk of every request, and is not ours to write.
+//! What stands around the walk of every request.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
-use tower::{Service, ServiceBuilder, service_fn};
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::proxy::body::{BoxError, ResponseBody};
 use crate::proxy::error::Error;
 use crate::proxy::{Current, respond};
 
-/// The layers around the walk: what is not ours to write. A panic is a bug; it costs its own request only.
+/// A request on its walk. Boxed where it is made: everything around it would move all of its bytes once or twice (13,000 instructions).
+type Walk = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+
+/// A walk whose panic is answered. A panic is a bug; it costs its own request only.
+pub(super) struct Caught(Walk);
+
+/// The walk of the requests of one client.
 pub(super) fn stack<B>(
     current: Current,
     client: IpAddr,
-) -> impl Service<
-    Request<B>,
-    Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static>,
-    Error = Infallible,
-    Future: Send,
-> + Clone
-+ Send
-+ 'static
+) -> impl Fn(Request<B>) -> Caught + Clone + Send + 'static
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(|_| -> Response<ResponseBody> {
-            respond::problem(&Error::Internal)
-        }))
-        .service(service_fn(move |mut request: Request<B>| {
-            hide(request.headers_mut());
-            // A request ends on the path that it begins on, whatever is reloaded meanwhile.
-            let proxy = current.load_full();
-            // Boxed here, where it is made: every layer around it would move all of its bytes once or twice (13,000 instructions).
-            Box::pin(async move { Ok::<_, Infallible>(proxy.serve(request, client).await) })
-        }))
+    move |mut request| {
+        hide(request.headers_mut());
+        // A request ends on the path that it begins on, whatever is reloaded meanwhile.
+        let proxy = current.load_full();
+        Caught(Box::pin(proxy.serve(request, client)))
+    }
 }
 
-/// Marks the values that never show in a log: in one pass, where tower-http's layer looks each name up.
+impl Future for Caught {
+    type Output = Response<ResponseBody>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let walk = self.0.as_mut();
+        catch_unwind(AssertUnwindSafe(|| walk.poll(cx)))
+            .unwrap_or_else(|_told_by_the_hook| Poll::Ready(respond::problem(&Error::Internal)))
+    }
+}
+
+/// Marks the values that never show in a log: in one pass over all of them.
 fn hide(headers: &mut HeaderMap) {
     for (name, value) in headers.iter_mut() {
-        if SECRETS.contains(name) {
+        if is_secret(name.as_str()) {
             value.set_sensitive(true);
         }
     }
 }
 
-/// Headers whose values never show in a log.
-static SECRETS: [HeaderName; 5] = [
-    AUTHORIZATION,
-    COOKIE,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-amz-security-token"),
-    HeaderName::from_static("idempotency-key"),
-];
+/// Whether values of this header never show in a log.
+fn is_secret(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization" | "cookie" | "x-api-key" | "x-amz-security-token" | "idempotency-key"
+    )
+}

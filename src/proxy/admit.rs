@@ -102,9 +102,8 @@ impl Door {
     ///
     /// # Errors
     /// When waiting would be in vain, or too many wait.
-    pub fn ask(&self, waiter: Waiter) -> Result<Asked, Refused> {
+    pub fn ask(&self, now: Instant, waiter: Waiter) -> Result<Asked, Refused> {
         let door = &self.keeper;
-        let now = clock::now();
         let mut state = door.lock();
         let State {
             controller, rng, ..
@@ -214,11 +213,10 @@ impl Permit {
     }
 
     /// The attempt's outcome is known, while its answer's body may still be on its way.
-    pub fn learn(&mut self, seen: &Seen<'_>) {
+    pub fn learn(&mut self, now: Instant, seen: &Seen<'_>) {
         let Some(attempt) = self.attempt.as_mut().filter(|_| self.door.is_learning()) else {
             return;
         };
-        let now = clock::now();
         let mut state = self.door.lock();
         state.learn(now, attempt, seen);
         self.door.settle(state, now);

@@ -90,24 +90,17 @@ impl<'a> Exchange<'a> {
         if self.signer.is_some() {
             Box::pin(self.seal()).await?;
         }
-        let mut permit = self.admit(None).await.map_err(|refused| {
-            if refused.is_deadline {
-                let waited = clock::now().saturating_duration_since(self.deadline.arrival);
-                Error::Deadline { waited }
-            } else {
-                if self.shared.drain.ends_before(clock::now()) {
-                    self.account.stop(Reason::Shutdown);
-                }
-                let retry_after = refused.retry_after;
-                Error::Shed { retry_after }
-            }
-        })?;
-        self.lane.bucket.earn();
+        let admitted = self.admit(None).await;
+        let mut permit = admitted.map_err(|refused| self.turned_away(refused))?;
+        let mut started = clock::now();
+        self.lane.bucket.earn(started);
         let mut paid = None;
         let mut held = None;
         loop {
-            let attempted = self.attempt(permit).await;
+            let attempted = self.attempt(permit, started).await;
             if let Some(cause) = self.replay.failure() {
+                // A client that left is noticed meanwhile, by who drops this, and it is given no answer.
+                tokio::task::yield_now().await;
                 return Err(Error::of_body(cause));
             }
             if let Some(cause) = paid
@@ -137,9 +130,24 @@ impl<'a> Exchange<'a> {
                 }
             }
             self.lane.metrics.retries(rest.cause).inc();
+            started = clock::now();
             paid = Some(rest.cause);
             held = Some(last).filter(Last::is_whole);
         }
+    }
+
+    /// What a request is told that never got a turn.
+    fn turned_away(&mut self, refused: Refused) -> Error {
+        let now = clock::now();
+        if refused.is_deadline {
+            let waited = now.saturating_duration_since(self.deadline.arrival);
+            return Error::Deadline { waited };
+        }
+        if self.shared.drain.ends_before(now) {
+            self.account.stop(Reason::Shutdown);
+        }
+        let retry_after = refused.retry_after;
+        Error::Shed { retry_after }
     }
 
     /// Waits for a turn; where redrive is switched off, everybody has one.
@@ -159,7 +167,7 @@ impl<'a> Exchange<'a> {
             Duration::ZERO
         };
         let is_retry = self.session.attempts_made() > 0;
-        let asked = door.ask(Waiter {
+        let waiter = Waiter {
             since: now.checked_sub(paced).unwrap_or(now),
             start_by: if is_retry {
                 self.deadline.retry_by
@@ -168,8 +176,8 @@ impl<'a> Exchange<'a> {
             },
             answer_by: self.deadline.head_by,
             is_retry,
-        })?;
-        let waiting = match asked {
+        };
+        let waiting = match door.ask(now, waiter)? {
             Asked::Go(permit) => return Ok(Some(permit)),
             Asked::Wait(waiting) => waiting,
         };
@@ -195,18 +203,24 @@ impl<'a> Exchange<'a> {
             hint,
             last,
             client_limit,
+            at: now,
         } = attempted;
-        let now = clock::now();
+        let now = *now;
         if shows_open(outcome, last.status()) {
             self.shared.cells().on_success(&self.cell);
         }
+        // Of what stands in the way of a retry, most is not looked at where there will be none: 450 instructions.
+        let is_good = outcome.class == Class::Ok;
         let circumstances = Circumstances {
             body: self.replay.can_repeat(),
-            futile: self.shared.cells().is_futile(now, &self.cell, outcome),
-            affordable: self.lane.bucket.can_pay(outcome.class),
+            futile: !is_good && self.shared.cells().is_futile(now, &self.cell, outcome),
+            affordable: is_good || self.lane.bucket.can_pay(now, outcome.class),
             // A drain leaves time until its end; whether the wait fits into that is asked below.
             draining: self.shared.drain.ends_before(now),
-            rest: self.lane.door.rest(self.session.attempts_made() + 1),
+            rest: match is_good {
+                true => None,
+                false => self.lane.door.rest(self.session.attempts_made() + 1),
+            },
         };
         let verdict = self.session.on_outcome(
             now,

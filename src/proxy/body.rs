@@ -101,6 +101,12 @@ fn passable(frame: Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
+/// No body.
+pub fn none() -> RequestBody {
+    let body = http_body_util::Empty::new().map_err(|never| match never {});
+    body.boxed_unsync()
+}
+
 /// A whole body at once.
 pub fn full(bytes: impl Into<Bytes>) -> ResponseBody {
     http_body_util::Full::new(bytes.into())

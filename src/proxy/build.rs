@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
 use prometheus::{IntGauge, Registry};
 
 use super::account::Told;
@@ -219,6 +220,8 @@ fn lane(
         deadline: route.deadline.clone(),
         policy: Arc::new(route.retry.clone()),
         target: route.upstream.clone(),
+        authority: HeaderValue::try_from(route.upstream.authority.as_str())
+            .expect("authorities are visible ASCII"),
         upstream: Arc::clone(&pool.expect("every target has its pool").upstream),
         signer,
         bucket,

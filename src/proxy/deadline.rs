@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName};
 
+use crate::retry::fields::rare;
+
 /// A route's time limits (`[deadline]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Params {
@@ -38,9 +40,7 @@ impl Deadline {
     /// The limits of a request that arrived at `arrival`. A header that cannot be read limits nothing: the route's total
     /// stands, and refusing the request would help nobody.
     pub fn new(params: &Params, headers: &HeaderMap, arrival: Instant) -> Self {
-        let client = headers
-            .get(&params.header)
-            .and_then(|value| value.to_str().ok());
+        let client = rare(headers, &params.header).and_then(|value| value.to_str().ok());
         let client = client.and_then(|value| humantime::parse_duration(value.trim()).ok());
         let total = params.total.min(client.unwrap_or(Duration::MAX));
         let start_by = arrival + total;

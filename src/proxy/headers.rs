@@ -8,8 +8,10 @@ mod hop;
 use std::net::IpAddr;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, UPGRADE, VIA};
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
+
+use crate::retry::fields::{has, present};
 
 pub use self::hop::{remove_from_trailers, remove_hop_by_hop};
 
@@ -41,7 +43,7 @@ pub struct Outbound<'a> {
     /// How the client's address is told.
     pub forwarded: Forwarded,
     /// The upstream's own authority.
-    pub authority: &'a Authority,
+    pub authority: &'a HeaderValue,
     /// Put before the request's path.
     pub base_path: &'a str,
     /// The client's address.
@@ -66,32 +68,39 @@ impl Outbound<'_> {
             .build()
     }
 
-    /// The headers as the upstream sees them.
-    pub fn headers(&self, parts: &request::Parts) -> HeaderMap {
-        let mut headers = parts.headers.clone();
-        let client_host = client_host(parts);
-        let takes_trailers = takes_trailers(&headers);
+    /// Makes of a request's headers what the upstream sees.
+    pub fn shape(&self, parts: &mut request::Parts) {
+        let is_asked = self.host == Host::Client || self.forwarded != Forwarded::Off;
+        let client_host = if is_asked { client_host(parts) } else { None };
+        let [has_te, is_expectant, has_cookies, has_length] = present(&parts.headers, &SHAPED);
+        let takes_trailers = has_te && takes_trailers(&parts.headers);
         let upgrade = upgrade(parts);
-        remove_hop_by_hop(&mut headers);
+        let headers = &mut parts.headers;
+        remove_hop_by_hop(headers);
         if takes_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             headers.append(CONNECTION, HeaderValue::from_static("te"));
         }
         if let Some(protocols) = upgrade {
-            ask_for_upgrade(&mut headers, protocols);
+            ask_for_upgrade(headers, protocols);
         }
         // Answered by us as soon as the body is wanted, so the upstream is asked nothing (RFC 9110 section 10.1.1).
-        headers.remove(EXPECT);
-        join_cookies(&mut headers);
-        plain_length(&mut headers);
+        if is_expectant {
+            headers.remove(EXPECT);
+        }
+        if has_cookies {
+            join_cookies(headers);
+        }
+        if has_length {
+            plain_length(headers);
+        }
         let host = match (self.host, &client_host) {
             (Host::Client, Some(host)) => host.clone(),
-            _ => value(self.authority.as_str()),
+            _ => self.authority.clone(),
         };
         headers.insert(HOST, host);
         headers.append(VIA, via(parts.version));
-        self.tell_client(&mut headers, client_host);
-        headers
+        self.tell_client(headers, client_host);
     }
 
     fn tell_client(&self, headers: &mut HeaderMap, client_host: Option<HeaderValue>) {
@@ -135,7 +144,7 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
 /// even seen, and which RFC 9113 has given up. Such a request is an ordinary one.
 pub fn upgrade(parts: &request::Parts) -> Option<HeaderValue> {
     let is_asked = parts.version == Version::HTTP_11
-        && parts.headers.contains_key(UPGRADE)
+        && has(&parts.headers, &UPGRADE)
         && listed(&parts.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
     if !is_asked {
         return None;
@@ -241,6 +250,9 @@ pub const REDRIVE_RAN: HeaderName = HeaderName::from_static("redrive-ran");
 
 /// What makes a repeated request harmless (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What is changed where it is there.
+static SHAPED: [HeaderName; 4] = [TE, EXPECT, COOKIE, CONTENT_LENGTH];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -23,8 +23,9 @@ impl<'a> HostPort<'a> {
             text[1..end - 1].parse::<Ipv6Addr>().ok()?;
             end
         } else {
-            let end = text.find(':').unwrap_or(text.len());
-            let is_name = end > 0 && text[..end].bytes().all(is_of_name);
+            let name = text.bytes().take_while(|byte| is_of_name(*byte));
+            let end = name.count();
+            let is_name = end > 0 && (end == text.len() || text[end..].starts_with(':'));
             is_name.then_some(end)?
         };
         let (host, rest) = text.split_at(end);
@@ -51,7 +52,8 @@ impl<'a> HostPort<'a> {
 
 /// Unreserved characters and delimiters.
 fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'')
+        || matches!(byte, b'('..=b',' | b';' | b'=')
 }
 
 #[cfg(test)]

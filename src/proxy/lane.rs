@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use http::HeaderValue;
+
 use super::admit::Door;
 use super::deadline;
 use super::metrics::{BudgetGauges, RouteMetrics};
@@ -28,6 +30,8 @@ pub struct Lane {
     pub policy: Arc<Policy>,
     /// The upstream's address and base path.
     pub target: upstream::Params,
+    /// The upstream's authority, as the value of a header.
+    pub authority: HeaderValue,
     /// The upstream's connections.
     pub upstream: Arc<Upstream>,
     /// What says who calls, if the upstream is the one that is told.
@@ -78,13 +82,13 @@ impl Bucket {
     }
 
     /// A first attempt earns its share of a retry.
-    pub fn earn(&self) {
-        self.with(|budget| budget.earn(clock::now()));
+    pub fn earn(&self, now: Instant) {
+        self.with(|budget| budget.earn(now));
     }
 
     /// Whether a retry after this class could be paid now.
-    pub fn can_pay(&self, cause: Class) -> bool {
-        self.with(|budget| budget.can_pay(clock::now(), self.params.cost.of(cause)))
+    pub fn can_pay(&self, now: Instant, cause: Class) -> bool {
+        self.with(|budget| budget.can_pay(now, self.params.cost.of(cause)))
     }
 
     /// Pays for a retry after this class, if the bucket can.

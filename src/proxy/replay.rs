@@ -24,7 +24,7 @@ use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
 
 use self::reader::Reader;
-use super::body::{BoxError, RequestBody};
+use super::body::{BoxError, RequestBody, none};
 use crate::clock;
 use crate::retry::Reason;
 
@@ -39,8 +39,8 @@ pub struct Params {
     pub max_total: usize,
 }
 
-/// A request's body, of which any number of readers can be made, one after the other.
-pub struct Replay(Arc<Shared>);
+/// A request's body, of which any number of readers can be made, one after the other. Where there is none, there is nothing to share.
+pub struct Replay(Option<Arc<Shared>>);
 
 /// Why a body is not known to its end.
 #[derive(Clone, Debug)]
@@ -81,6 +81,8 @@ struct State {
 /// How far an attempt's upload has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// There is nothing to upload.
+    None,
     /// Its client is waited for.
     Awaited,
     /// A part of it, or its end, was handed over then; what follows is for the upstream to take or to answer.
@@ -100,6 +102,9 @@ impl Replay {
     /// Takes the client's body. It is kept only if `wanted`: whether any outcome could lead to a retry is decided before
     /// a byte is kept, and so is whether a body of known length fits.
     pub fn new(body: RequestBody, wanted: bool, memory: Arc<Memory>) -> Self {
+        if body.is_end_stream() {
+            return Self(None);
+        }
         let length = body.size_hint();
         let known =
             usize::try_from(length.exact().unwrap_or_else(|| length.lower())).unwrap_or(usize::MAX);
@@ -128,23 +133,26 @@ impl Replay {
             reader: None,
             progress: Progress::Moved(clock::now()),
         };
-        Self(Arc::new(Shared {
+        Self(Some(Arc::new(Shared {
             state: Mutex::new(state),
             memory,
             length,
-        }))
+        })))
     }
 
     /// The next attempt's body. Every earlier one ends with an error.
     ///
     /// A body that cannot be repeated is never sent in part: such a reader ends with an error at once.
     pub fn reader(&self) -> RequestBody {
-        let current = self.supersede();
-        let state = self.0.lock();
+        let Some(shared) = &self.0 else {
+            return none();
+        };
+        let mut state = shared.lock();
+        let current = state.supersede();
         let whole = !state.touched || state.keeping == Keeping::Yes;
         let generation = if whole { current } else { NEVER_CURRENT };
         drop(state);
-        Reader::new(Arc::clone(&self.0), generation).boxed_unsync()
+        Reader::new(Arc::clone(shared), generation).boxed_unsync()
     }
 
     /// Reads the body to its end before any of it is sent, and says what it is.
@@ -152,7 +160,10 @@ impl Replay {
     /// # Errors
     /// When it is not kept to its end, or breaks before.
     pub async fn whole(&self) -> Result<Vec<Bytes>, Unkept> {
-        let kept = || match self.0.lock().keeping {
+        let Some(shared) = &self.0 else {
+            return Ok(Vec::new());
+        };
+        let kept = || match shared.lock().keeping {
             Keeping::No(reason) => Err(Unkept::No(reason)),
             Keeping::Yes | Keeping::Unwanted => Ok(()),
         };
@@ -164,29 +175,22 @@ impl Replay {
             }
             kept()?;
         }
-        self.supersede();
-        Ok(self.0.lock().kept.clone())
+        let mut state = shared.lock();
+        state.supersede();
+        Ok(state.kept.clone())
     }
 
     /// Stops the current reader: the attempt is over, whatever its connection still holds.
-    pub fn supersede(&self) -> u64 {
-        let mut state = self.0.lock();
-        state.current += 1;
-        state.live = false;
-        state.progress = Progress::Moved(clock::now());
-        let tail = state.tail.split().freeze();
-        if !tail.is_empty() {
-            state.kept.push(tail);
+    pub fn supersede(&self) {
+        if let Some(shared) = &self.0 {
+            shared.lock().supersede();
         }
-        if let Some(reader) = state.reader.take() {
-            reader.wake();
-        }
-        state.current
     }
 
     /// How far the current reader has come.
     pub fn progress(&self) -> Progress {
-        self.0.lock().progress
+        let shared = self.0.as_ref();
+        shared.map_or(Progress::None, |shared| shared.lock().progress)
     }
 
     /// Whether the body can be sent again from its first byte, and if not, why.
@@ -194,7 +198,10 @@ impl Replay {
     /// # Errors
     /// [`Reason::BodyTooLarge`] or [`Reason::Memory`] when the copy was given up.
     pub fn can_repeat(&self) -> Result<(), Reason> {
-        let state = self.0.lock();
+        let Some(shared) = &self.0 else {
+            return Ok(());
+        };
+        let state = shared.lock();
         match state.keeping {
             Keeping::No(reason) if state.touched => Err(reason),
             _ => Ok(()), // untouched, there is nothing to repeat; unwanted, the policy is the obstacle
@@ -203,15 +210,18 @@ impl Replay {
 
     /// Why the client's body failed, if it did: broken framing, a pause, a client that left.
     pub fn failure(&self) -> Option<Arc<BoxError>> {
-        self.0.lock().failure.clone()
+        self.0.as_ref()?.lock().failure.clone()
     }
 
     /// No retry will follow: the copy goes as soon as the running attempt is past it.
     pub fn forget(&self) {
-        let mut state = self.0.lock();
+        let Some(shared) = &self.0 else {
+            return;
+        };
+        let mut state = shared.lock();
         state.keeping = Keeping::Unwanted;
         if state.live {
-            state.give_up(&self.0.memory);
+            state.give_up(&shared.memory);
         }
     }
 }
@@ -223,6 +233,21 @@ impl Shared {
 }
 
 impl State {
+    /// The generation of the next reader; whoever reads now is woken to be told that it is not current any more.
+    fn supersede(&mut self) -> u64 {
+        self.current += 1;
+        self.live = false;
+        self.progress = Progress::Moved(clock::now());
+        let tail = self.tail.split().freeze();
+        if !tail.is_empty() {
+            self.kept.push(tail);
+        }
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        self.current
+    }
+
     fn keep(&mut self, data: &Bytes, is_sized: bool, memory: &Memory) {
         if self.keeping != Keeping::Yes || data.is_empty() {
             return;

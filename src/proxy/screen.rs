@@ -5,10 +5,11 @@
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA};
 use http::uri::Authority;
-use http::{HeaderMap, Method, Request, Version};
+use http::{HeaderMap, HeaderName, Method, Request, Version};
 
 use super::error::Error;
 use super::host_port::HostPort;
+use crate::retry::fields::present;
 
 /// What follows from looking at a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +31,12 @@ pub fn screen<B>(request: &Request<B>) -> Result<Screened, Error> {
     if request.headers().len() > FIELDS_MAX {
         return Err(Error::TooManyFields);
     }
-    framing(request.headers(), request.version())?;
+    let [is_coded, has_length, has_passed] = present(request.headers(), &TOLD);
+    if is_coded || has_length {
+        framing(request.headers(), request.version())?;
+    }
     host(request)?;
-    if passed_before(request.headers()) >= LOOPS_MAX {
+    if has_passed && passed_before(request.headers()) >= LOOPS_MAX {
         return Err(Error::Loop);
     }
     match request.uri().path() {
@@ -125,6 +129,9 @@ fn passed_before(headers: &HeaderMap) -> usize {
         .filter(|entry| entry.split_whitespace().nth(1) == Some("redrive"))
         .count()
 }
+
+/// What little of a head there is to look at, besides its host.
+static TOLD: [HeaderName; 3] = [TRANSFER_ENCODING, CONTENT_LENGTH, VIA];
 
 /// The most header fields of a request; one with more is answered 431. hyper reads no more over HTTP/1, and as many as fit
 /// into `client.header_bytes` over HTTP/2.

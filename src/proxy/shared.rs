@@ -88,7 +88,7 @@ impl Shared {
         Outbound {
             host: self.host,
             forwarded: self.forwarded,
-            authority: &lane.target.authority,
+            authority: &lane.authority,
             base_path: &lane.target.base_path,
             client,
             is_secure: self.is_secure,

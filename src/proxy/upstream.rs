@@ -34,6 +34,7 @@ use self::pool::Pool;
 use super::body::RequestBody;
 use crate::dns::Resolver;
 use crate::retry::classify::{Fault, FaultKind, Sent};
+use crate::retry::fields::has;
 use crate::tls::{Expiry, Reloaded};
 
 pub use self::body::{AnswerBody, Broken};
@@ -136,41 +137,44 @@ impl Upstream {
     ///
     /// # Errors
     /// When there is no answer: why, and whether a byte was written.
-    pub async fn send(
-        &self,
+    pub fn send<'a>(
+        &'a self,
         mut request: Request<RequestBody>,
         trust: Trust,
-        tally: &Tally,
+        tally: &'a Tally,
         connect: Duration,
-    ) -> Result<Response<AnswerBody>, Fault> {
-        let asks_upgrade = request.headers().contains_key(UPGRADE);
-        loop {
-            let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
-            lease.expect(tally.mark());
-            let method = request.method().clone();
-            let Unanswered { error, untouched } = match lease.send(request).await {
-                Ok(response) => {
-                    let received = received(response, lease, &method, asks_upgrade);
-                    return received.map_err(|Unfit| Fault {
-                        kind: FaultKind::Unreadable,
-                        sent: tally.sent(),
-                    });
-                }
-                Err(unanswered) => unanswered,
-            };
-            // On a shared connection a byte may have been somebody else's, and hyper alone knows.
-            let sent = match (&untouched, &lease) {
-                (Some(_), Lease::Stream(_)) => Sent::Nothing,
-                _ => tally.sent(),
-            };
-            match untouched {
-                Some(unsent) if lease.is_reused() && sent == Sent::Nothing => request = unsent,
-                _ => {
-                    let kind = kind(&error, &lease);
-                    if kind == FaultKind::Http1Required {
-                        self.pool.require_http1();
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Fault>> + Send + 'a {
+        let asks_upgrade = has(request.headers(), &UPGRADE);
+        // A block, since the future of a function has room for its arguments twice.
+        async move {
+            loop {
+                let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
+                lease.expect(tally.mark());
+                let method = request.method().clone();
+                let Unanswered { error, untouched } = match lease.send(request).await {
+                    Ok(response) => {
+                        let received = received(response, lease, &method, asks_upgrade);
+                        return received.map_err(|Unfit| Fault {
+                            kind: FaultKind::Unreadable,
+                            sent: tally.sent(),
+                        });
                     }
-                    return Err(Fault { kind, sent });
+                    Err(unanswered) => unanswered,
+                };
+                // On a shared connection a byte may have been somebody else's, and hyper alone knows.
+                let sent = match (&untouched, &lease) {
+                    (Some(_), Lease::Stream(_)) => Sent::Nothing,
+                    _ => tally.sent(),
+                };
+                match untouched {
+                    Some(unsent) if lease.is_reused() && sent == Sent::Nothing => request = unsent,
+                    _ => {
+                        let kind = kind(&error, &lease);
+                        if kind == FaultKind::Http1Required {
+                            self.pool.require_http1();
+                        }
+                        return Err(Fault { kind, sent });
+                    }
                 }
             }
         }

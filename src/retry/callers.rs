@@ -59,6 +59,10 @@ impl fmt::Display for CallerSource {
 /// Only an AWS SDK tells its maximum. Where a count is all there is, the maximum is the usual one of that source, or the
 /// count itself when that is already larger.
 pub fn read(headers: &HeaderMap) -> Option<Caller> {
+    let announcing = [&AMZ_SDK_REQUEST, &ENVOY_ATTEMPT_COUNT, &REDRIVE_ATTEMPT];
+    if !headers.keys().any(|name| announcing.contains(&name)) {
+        return None; // nearly all of them
+    }
     let candidates = [
         (CallerSource::AmzSdkRequest, sdk_max(headers)),
         (

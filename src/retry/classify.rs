@@ -26,6 +26,7 @@ pub use self::words::{
     Class, Classified, Distrust, Fault, FaultKind, Integration, Kind, Proof, Ran, Scope, Sent,
     UnknownWord,
 };
+use super::fields::rare;
 
 /// What the shell saw of one attempt.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ impl Rules {
         table::answer(&Evidence {
             status: status.as_u16(),
             error_type: evidence::error_type(headers),
-            marker: evidence::text(headers, &self.marker_header),
+            marker: rare(headers, &self.marker_header).and_then(evidence::readable),
             headers,
             body: body::Body::read(body_head, body_complete),
             elapsed,

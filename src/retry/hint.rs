@@ -81,10 +81,7 @@ impl Source {
 /// A moment that has passed is a wait of zero. The wait is never longer than [`WAIT_MAX`].
 pub fn read(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Reading {
     let mut reading = Reading::default();
-    if !matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    ) {
+    if !is_carried_by(status) {
         return reading;
     }
     for wish in wishes(headers) {
@@ -96,6 +93,14 @@ pub fn read(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Reading
         }
     }
     reading
+}
+
+/// Whether an answer with this status carries hints.
+pub fn is_carried_by(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    )
 }
 
 /// Whether any hint can be read, whatever the status and the time of day.

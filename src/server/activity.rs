@@ -6,12 +6,17 @@
 //! idleness. The same two sides tell hyper's own refusals from answers, and a client that hung up on its request from one
 //! that has nothing to say.
 
+mod flight;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use http::Version;
 use tokio::sync::Notify;
+
+pub(super) use self::flight::Flight;
 
 use super::Params;
 use super::answer::Held;
@@ -24,6 +29,8 @@ pub(super) struct Activity {
     state: Mutex<State>,
     /// Told when the client has cancelled too much.
     is_enough: Notify,
+    /// Whether the latest request came soon after the one before.
+    is_busy: AtomicBool,
 }
 
 struct State {
@@ -62,13 +69,6 @@ pub(super) enum Overdue {
     Hasty,
 }
 
-/// One request in flight.
-pub(super) struct Flight {
-    activity: Arc<Activity>,
-    came_at: Instant,
-    is_answered: bool,
-}
-
 impl Activity {
     /// A fresh connection.
     pub(super) fn new() -> Self {
@@ -88,17 +88,22 @@ impl Activity {
         Self {
             state: Mutex::new(state),
             is_enough: Notify::new(),
+            is_busy: AtomicBool::new(false),
         }
     }
 
     /// Waits until the connection has been idle, in one head, or without a byte taken by the client, for too long, or until its
-    /// client has cancelled too much. Meanwhile answers are given up of which the client takes nothing.
-    pub(super) async fn overdue(&self, params: &Params) -> Overdue {
+    /// client has cancelled too much. Meanwhile answers are given up of which the client takes nothing. `None` once a client that was
+    /// busy is not any more.
+    pub(super) async fn overdue(&self, params: &Params) -> Option<Overdue> {
         loop {
             let now = clock::now();
             self.give_up(now.checked_sub(params.body_idle));
+            if self.calms_down(now) {
+                return None;
+            }
             let due = match self.due(params) {
-                Some((due, why)) if due <= now => return why,
+                Some((due, why)) if due <= now => return Some(why),
                 Some((due, _)) => due,
                 None => now + params.idle,
             };
@@ -106,9 +111,27 @@ impl Activity {
             let look = params.header_timeout.min(params.body_idle) / 2;
             tokio::select! {
                 () = tokio::time::sleep_until(due.min(now + look).into()) => {}
-                () = self.is_enough.notified() => return Overdue::Hasty,
+                () = self.is_enough.notified() => return Some(Overdue::Hasty),
             }
         }
+    }
+
+    /// Whether the client was busy, and has been idle for a while.
+    fn calms_down(&self, now: Instant) -> bool {
+        if !self.is_busy() {
+            return false;
+        }
+        let state = self.lock();
+        let is_calm = state.in_flight == 0 && state.idle_since + SOON <= now;
+        if is_calm {
+            self.is_busy.store(false, Ordering::Relaxed);
+        }
+        is_calm
+    }
+
+    /// Whether the client's next request is likely to come soon, as the latest one did.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::Relaxed)
     }
 
     /// Gives up the answers of which hyper has passed on nothing since then.
@@ -169,6 +192,14 @@ impl Activity {
         Some((due, Overdue::Silent))
     }
 
+    /// Whether nothing is on its way in either direction after so many requests, over HTTP/1.
+    pub(super) fn is_at_rest(&self, requests: u64) -> bool {
+        let state = self.lock();
+        let is_http1 = !state.is_http2 && !state.left_http;
+        let is_idle = state.in_flight == 0 && !state.owes_answer && state.head_since.is_none();
+        is_http1 && is_idle && state.answered == requests
+    }
+
     fn is_idle(&self) -> bool {
         self.lock().in_flight == 0
     }
@@ -216,17 +247,17 @@ impl Activity {
 
     /// A head is complete; its request is in flight until what is returned is dropped.
     pub(super) fn request_came(self: &Arc<Self>, version: Version) -> Flight {
+        let now = clock::now();
         let mut state = self.lock();
+        let is_http1 = version < Version::HTTP_2;
+        let is_soon = is_http1 && state.answered > 0 && now < state.idle_since + SOON;
+        self.is_busy.store(is_soon, Ordering::Relaxed);
         state.in_flight += 1;
         state.owes_answer = true;
         state.head_since = None;
         state.is_http2 = version == Version::HTTP_2;
         drop(state);
-        Flight {
-            activity: Arc::clone(self),
-            came_at: clock::now(),
-            is_answered: false,
-        }
+        Flight::new(Arc::clone(self), now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -234,34 +265,8 @@ impl Activity {
     }
 }
 
-impl Flight {
-    /// The head of its answer is there. If it `leaves_http`, the connection carries something else from now on: what is
-    /// written is nobody's refusal, and what is read no request.
-    pub(super) fn is_answered(&mut self, leaves_http: bool) {
-        self.is_answered = true;
-        let mut state = self.activity.lock();
-        state.left_http |= leaves_http;
-        state.answered += 1;
-        let reader = state.reader.take();
-        drop(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let now = clock::now();
-        let mut state = self.activity.lock();
-        state.in_flight -= 1;
-        state.idle_since = now;
-        let lasted = now - self.came_at;
-        if state.is_http2 && state.hasty.is_too_much(self.is_answered, lasted) {
-            self.activity.is_enough.notify_one();
-        }
-    }
-}
+/// A client whose next request comes so soon after its last answer is busy.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How often a connection whose client has hung up is looked at, for as long as it carries no request.
 const ABANDONED_EVERY: Duration = Duration::from_millis(50);

@@ -18,7 +18,12 @@ use super::activity::Flight;
 use crate::clock;
 
 /// An answer's body that ends its request when it is dropped, or when it is given up.
-pub(super) struct InFlight<B>(Arc<Answer<B>>);
+pub(super) enum InFlight<B> {
+    /// The client stops the whole connection when it takes nothing.
+    Alone { body: B, _request: Flight },
+    /// It may stop this answer alone.
+    LookedAfter(Arc<Answer<B>>),
+}
 
 /// What can be given up from outside.
 pub(super) trait Held: Send + Sync {
@@ -26,7 +31,8 @@ pub(super) trait Held: Send + Sync {
     fn give_up(&self, before: Instant);
 }
 
-struct Answer<B>(Mutex<State<B>>);
+/// What is left of an answer, also for those who look after it.
+pub(super) struct Answer<B>(Mutex<State<B>>);
 
 struct State<B> {
     /// The rest of the body, and its request; `None` when it was given up.
@@ -43,16 +49,23 @@ struct GivenUp;
 impl<B: Send + 'static> InFlight<B> {
     /// The body of the answer to this request.
     pub(super) fn new(body: B, request: Flight) -> Self {
+        Self::Alone {
+            body,
+            _request: request,
+        }
+    }
+
+    /// The same over HTTP/2: the request's connection looks after it.
+    pub(super) fn looked_after(body: B, request: Flight) -> Self {
+        let activity = Arc::clone(request.activity());
         let state = State {
             rest: Some((body, request)),
             given_at: None,
         };
-        Self(Arc::new(Answer(Mutex::new(state))))
-    }
-
-    /// What can be given up.
-    pub(super) fn held(&self) -> Arc<dyn Held> {
-        Arc::<Answer<B>>::clone(&self.0)
+        let answer = Arc::new(Answer(Mutex::new(state)));
+        let held: Arc<dyn Held> = Arc::<Answer<B>>::clone(&answer);
+        activity.looks_after(&held);
+        Self::LookedAfter(answer)
     }
 }
 
@@ -82,10 +95,17 @@ where
     type Error = BoxError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut state = self.0.lock();
+        let answer = match &mut *self {
+            Self::Alone { body, .. } => {
+                let frame = Pin::new(body).poll_frame(cx);
+                return frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)));
+            }
+            Self::LookedAfter(answer) => answer,
+        };
+        let mut state = answer.lock();
         state.given_at = None;
         let Some((body, _)) = &mut state.rest else {
             return Poll::Ready(Some(Err(GivenUp.into())));
@@ -98,16 +118,24 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = self.0.lock();
-        state
-            .rest
-            .as_ref()
-            .is_some_and(|(body, _)| body.is_end_stream())
+        match self {
+            Self::Alone { body, .. } => body.is_end_stream(),
+            Self::LookedAfter(answer) => {
+                let state = answer.lock();
+                let rest = state.rest.as_ref();
+                rest.is_some_and(|(body, _)| body.is_end_stream())
+            }
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let state = self.0.lock();
-        let rest = state.rest.as_ref();
-        rest.map_or_else(SizeHint::default, |(body, _)| body.size_hint())
+        match self {
+            Self::Alone { body, .. } => body.size_hint(),
+            Self::LookedAfter(answer) => {
+                let state = answer.lock();
+                let rest = state.rest.as_ref();
+                rest.map_or_else(SizeHint::default, |(body, _)| body.size_hint())
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@
 use std::time::Instant;
 
 use super::frames::{CONTINUATION, DATA, Frames, HEADERS};
+use super::http2::PREFACE;
 
 /// Watches one connection from its first byte.
 #[derive(Debug)]
@@ -44,6 +45,11 @@ impl Calm {
             credited_at: now,
             last_stream: 0,
         }
+    }
+
+    /// Whether the connection is one of HTTP/2, or may become one.
+    pub(super) fn is_concerned(&self) -> bool {
+        !matches!(self.incoming, Incoming::Other)
     }
 
     /// Looks at bytes of the client. Says whether they are too much.
@@ -133,9 +139,6 @@ const EACH: u64 = 10;
 
 /// The most that is kept of what requests and answers have earned, as much as a client on a long line may owe at the end of an answer.
 const KEPT_MAX: u64 = 100_000;
-
-/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// GOAWAY (RFC 9113, section 6.8): eight bytes, on no stream.
 const GOAWAY_HEAD: [u8; 9] = [0, 0, 8, 7, 0, 0, 0, 0, 0];

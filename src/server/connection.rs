@@ -1,7 +1,5 @@
 //! One client connection, from the accepted socket to its end.
 
-use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,17 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tower::Service;
 
 use super::activity::{Activity, Overdue};
 use super::aside::Aside;
 use super::counted::Counted;
 use super::ending::Why;
+use super::kept::{Kept, Warm};
 use super::secure::{self, Agreed};
 use super::terms::Manner;
 use super::watch::Watched;
@@ -36,6 +32,7 @@ pub(super) struct Connection {
     pub(super) refused: Arc<dyn Fn() + Send + Sync>,
     pub(super) ending: Ending,
     pub(super) rejected: IntCounter,
+    pub(super) warm: Warm,
 }
 
 /// The places of `client.max_connections`.
@@ -49,19 +46,19 @@ pub(super) struct Places {
 pub(super) struct Place(Places);
 
 /// The bytes of a connection, plain or out of TLS. hyper is made once for both, and a virtual call is nothing beside a read.
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
+/// The bytes of a connection, watched.
+pub(super) type Stream = Watched<Box<dyn Transport>>;
+
 impl Connection {
     /// Carries requests to the service until the connection ends, is closed for its idleness, or the server stops.
-    pub(super) async fn serve<S, B>(self, service: S)
+    pub(super) async fn serve<S, F, B>(self, service: S)
     where
-        S: Service<Request<Upload>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
+        S: Fn(Request<Upload>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + Unpin + 'static,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
@@ -73,43 +70,44 @@ impl Connection {
             return;
         };
         let activity = Arc::new(Activity::new());
-        let head_bytes = head_bytes_max(params);
         let shared = Arc::clone(&activity);
-        let watched = Watched::new(
+        let stream = Box::new(Watched::new(
             transport,
             agreed,
             shared,
             self.refused,
-            head_bytes,
+            head_bytes_max(params),
             self.place,
-        );
-        let io = TokioIo::new(watched);
-        let service = TowerToHyperService::new(Counted::new(service, Arc::clone(&activity)));
-        let mut connection = pin!(terms.builder.serve_connection_with_upgrades(io, service));
+        ));
+        let service = Counted::new(service, Arc::clone(&activity));
+        let shared = Arc::clone(&activity);
+        let mut connection = Kept::new(stream, tcp.clone(), &terms, service, shared, self.warm);
         let mut is_told = false;
         let done = loop {
             let why = tokio::select! {
+                biased;
                 done = &mut connection => break done,
                 why = Aside::new(ending.or_end(&activity, &tcp, params, is_told)) => why,
             };
             match why {
                 // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
                 // now, an idle connection might be given a request at this moment. So is who has not shown what it speaks.
-                Why::Drain if activity.is_http2() => connection.as_mut().graceful_shutdown(),
+                Why::Drain if activity.is_http2() => connection.graceful_shutdown(),
                 Why::Drain => {}
                 Why::Stop => {
-                    connection.as_mut().graceful_shutdown();
+                    connection.graceful_shutdown();
                     break connection.await;
                 }
+                Why::Calmed => connection.rest(),
                 Why::Overdue(Overdue::Silent) if activity.is_http2() => {
                     // So that a client whose request crosses the end knows that it may send it again.
-                    connection.as_mut().graceful_shutdown();
+                    connection.graceful_shutdown();
                     let _said_or_not = tokio::time::timeout(params.body_idle, connection).await;
                     break Ok(());
                 }
                 Why::Overdue(_) | Why::HungUp => break Ok(()),
             }
-            is_told = true;
+            is_told |= why != Why::Calmed;
         };
         if let Err(error) = done {
             ended(&tcp, &*error);

@@ -1,14 +1,15 @@
 //! A client connection watched from above: its requests, from their heads to the ends of their answers.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use tower::Service;
+use hyper::service::Service;
 
-use super::activity::Activity;
+use super::activity::{Activity, Flight};
 use super::answer::InFlight;
 use super::upload::Upload;
 
@@ -19,6 +20,14 @@ pub(super) struct Counted<S> {
     activity: Arc<Activity>,
 }
 
+/// A request until the head of its answer is there.
+pub(super) struct Answering<F> {
+    answer: F,
+    /// `None` when the answer is there.
+    flight: Option<Flight>,
+    is_http2: bool,
+}
+
 impl<S> Counted<S> {
     /// Counts the requests of `service`.
     pub(super) fn new(service: S, activity: Arc<Activity>) -> Self {
@@ -26,35 +35,43 @@ impl<S> Counted<S> {
     }
 }
 
-impl<S, B> Service<Request<Incoming>> for Counted<S>
+impl<S, F, B> Service<Request<Incoming>> for Counted<S>
 where
-    S: Service<Request<Upload>, Response = Response<B>>,
-    S::Future: Send + 'static,
+    S: Fn(Request<Upload>) -> F,
+    F: Future<Output = Response<B>> + Unpin,
     B: Send + 'static,
 {
     type Response = Response<InFlight<B>>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+    type Error = Infallible;
+    type Future = Answering<F>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Answering<F> {
         let is_http2 = request.version() == Version::HTTP_2;
-        let mut flight = self.activity.request_came(request.version());
-        let answered = self.service.call(Upload::of(request));
-        let activity = Arc::clone(&self.activity);
-        Box::pin(async move {
-            let answer = answered.await?;
-            flight.is_answered(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
-            Ok(answer.map(|body| {
-                let body = InFlight::new(body, flight);
-                if is_http2 {
-                    activity.looks_after(&body.held());
-                }
-                body
-            }))
-        })
+        Answering {
+            flight: Some(self.activity.request_came(request.version())),
+            answer: (self.service)(Upload::of(request)),
+            is_http2,
+        }
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Response<B>> + Unpin,
+    B: Send + 'static,
+{
+    type Output = Result<Response<InFlight<B>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        let mut flight = self.flight.take().expect("a request has one answer");
+        flight.is_answered(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
+        Poll::Ready(Ok(answer.map(|body| {
+            if self.is_http2 {
+                InFlight::looked_after(body, flight)
+            } else {
+                InFlight::new(body, flight)
+            }
+        })))
     }
 }

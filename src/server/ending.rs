@@ -27,6 +27,8 @@ pub(super) enum Why {
     Overdue(Overdue),
     /// The client has left its request.
     HungUp,
+    /// It is carried on: the client has been busy, and is no longer.
+    Calmed,
 }
 
 impl Ending {
@@ -39,7 +41,10 @@ impl Ending {
         is_told: bool,
     ) -> Why {
         let why = tokio::select! {
-            why = activity.overdue(params) => Why::Overdue(why),
+            overdue = activity.overdue(params) => match overdue {
+                Some(why) => Why::Overdue(why),
+                None => return Why::Calmed,
+            },
             () = activity.abandoned(tcp), if !params.half_close => Why::HungUp,
             () = self.drain.cancelled(), if !is_told => return Why::Drain,
             () = self.stop.cancelled() => return Why::Stop,

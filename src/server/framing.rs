@@ -16,10 +16,10 @@
 //! what a connection carries after it has left HTTP.
 
 mod chunks;
-
-use std::mem::MaybeUninit;
+mod head;
 
 use self::chunks::Chunks;
+use self::head::{Judged, judge};
 
 /// Follows the requests on one connection.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Framing {
     requests: u64,
     /// Whether the latest of them asks to leave HTTP.
     asks_to_leave: bool,
+    /// Whether the last byte was the last one of a request.
+    is_at_end: bool,
 }
 
 /// What follows for bytes that were looked at.
@@ -57,14 +59,6 @@ enum Stage {
     Unknown,
 }
 
-/// What a head means for the bytes behind it.
-enum Judged {
-    Goes(Stage),
-    /// The same, and the answer may be that the connection leaves HTTP.
-    AsksToLeave(Stage),
-    Refused(&'static str),
-}
-
 impl Framing {
     /// A fresh connection; a longer head than this is refused by hyper.
     pub fn new(head_bytes_max: usize) -> Self {
@@ -74,12 +68,18 @@ impl Framing {
             head_bytes_max,
             requests: 0,
             asks_to_leave: false,
+            is_at_end: false,
         }
     }
 
     /// How many requests must have been answered before any more bytes are to be looked at, where that has to wait.
     pub fn waits_for_answers(&self) -> Option<u64> {
         matches!(self.stage, Stage::Held).then_some(self.requests)
+    }
+
+    /// How many requests went to hyper, if nothing but whole ones did.
+    pub fn whole_requests(&self) -> Option<u64> {
+        (self.is_at_end && matches!(self.stage, Stage::Head)).then_some(self.requests)
     }
 
     /// The answers are there, and what is held may be looked at.
@@ -99,6 +99,7 @@ impl Framing {
 
     /// A request has come to its end.
     fn is_over(&mut self) {
+        self.is_at_end = true;
         self.stage = if std::mem::take(&mut self.asks_to_leave) {
             Stage::Held
         } else {
@@ -120,6 +121,7 @@ impl Framing {
         // The last byte of the head whose body follows, as long as hyper has not got it.
         let mut head_end = None;
         while at < bytes.len() {
+            self.is_at_end = false;
             match &mut self.stage {
                 Stage::Unknown => return go(all),
                 Stage::Held => return go(at),
@@ -225,68 +227,11 @@ fn end_of_head(known: &[u8], more: &[u8]) -> Option<usize> {
     Some(end + 1)
 }
 
-/// What a head says of the bytes behind it, as hyper will read it.
-fn judge(head: &[u8]) -> Judged {
-    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(head, &mut fields) {
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        // hyper reads it in the same way, and refuses it.
-        _ => return Judged::Goes(Stage::Unknown),
-    }
-    if request.path.is_some_and(|target| target.contains('#')) {
-        return Judged::Refused("a fragment in the target");
-    }
-    let named = |name: &'static str| {
-        let fields = request.headers.iter();
-        fields
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
-            .map(|field| field.value)
-    };
-    let mut lengths = named("content-length");
-    let stage = match (
-        lengths.next(),
-        lengths.next(),
-        named("transfer-encoding").next(),
-    ) {
-        (_, Some(_), _) => return Judged::Refused("more than one Content-Length"),
-        (Some(_), _, Some(_)) => {
-            return Judged::Refused("both Content-Length and Transfer-Encoding");
-        }
-        (None, _, None) => Stage::Head,
-        (None, _, Some(_)) => Stage::Chunked(Chunks::new()),
-        (Some(length), ..) => match sized(length) {
-            None => Stage::Unknown, // hyper refuses it
-            Some(0) => Stage::Head,
-            Some(length) if length > LENGTH_MAX => return Judged::Refused("an absurd length"),
-            Some(length) => Stage::Sized(length),
-        },
-    };
-    // For which protocol, and whether in the right way, makes no difference: only a 101 does.
-    match named("upgrade").next() {
-        Some(_) => Judged::AsksToLeave(stage),
-        None => Judged::Goes(stage),
-    }
-}
-
-/// A length of digits alone.
-fn sized(length: &[u8]) -> Option<u64> {
-    let is_number = length.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(length).ok().filter(|_| is_number)?;
-    text.parse().ok()
-}
-
 /// Ends no line, begins no name, and is part of no value.
 const UNREADABLE: u8 = 0;
 
 /// Makes a spoiled head look complete.
 const AFTER_SPOILED: &[u8] = b"\r\n\r\n";
-
-/// Somebody on the way may count in 64 bits with a sign.
-const LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
-
-/// As many fields as hyper reads; of a head with more it says 431.
-const HEADERS_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,16 @@
 
 use std::time::Duration;
 
+use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 
-/// Sets the limits. A request whose fields are longer than `header_bytes`, each with 32 bytes on top (RFC 9113, section
+/// Within these limits. A request whose fields are longer than `header_bytes`, each with 32 bytes on top (RFC 9113, section
 /// 6.5.2), is answered 431 by h2; one that is longer by far ends the connection with ENHANCE_YOUR_CALM.
-pub(super) fn limit(builder: &mut Builder<TokioExecutor>, header_bytes: usize) {
+pub(super) fn builder(header_bytes: usize) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
     builder
-        .http2()
+        // The service's answers are dated already, or came without a date that is ours to give.
+        .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -25,7 +27,11 @@ pub(super) fn limit(builder: &mut Builder<TokioExecutor>, header_bytes: usize) {
         .max_local_error_reset_streams(ERROR_RESETS_MAX)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT);
+    builder
 }
+
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams of one connection at once (SETTINGS_MAX_CONCURRENT_STREAMS). One more is reset with REFUSED_STREAM, which tells the
 /// client that it may be sent again. The least that RFC 9113, section 6.5.2, recommends.
@@ -94,8 +100,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_no_longer_answers_is_let_go() {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let mut builder = Builder::new(TokioExecutor::new());
-        limit(&mut builder, 32 << 10);
+        let builder = builder(32 << 10);
         let service =
             service_fn(async |_| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
         let began = clock::now();

@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::http2::PREFACE;
 use super::refusal;
 use crate::tcp::SharedTcp;
 
@@ -101,9 +102,6 @@ pub(super) async fn handshake(
     }
 }
 
-/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,7 +119,7 @@ mod tests {
 
     #[test]
     fn only_what_was_agreed_on_is_good_however_it_comes() {
-        let http2 = [PREFACE, b"\0\0\0\x04\0\0\0\0\0"].concat();
+        let http2 = [PREFACE.as_slice(), b"\0\0\0\x04\0\0\0\0\0"].concat();
         for (bytes, is_http2) in [
             (http2.as_slice(), true),
             (b"GET / HTTP/1.1\r\n\r\n", false),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioExecutor;
-use hyper_util::server::conn::auto;
 
-use super::{Params, builder};
+use super::Params;
 
 /// What connections begin with from now on. Every clone is the same one.
 #[derive(Clone)]
@@ -15,7 +15,8 @@ pub struct Terms(Arc<ArcSwap<Manner>>);
 /// What one connection begins with.
 pub(super) struct Manner {
     pub(super) params: Params,
-    pub(super) builder: auto::Builder<TokioExecutor>,
+    pub(super) http1: http1::Builder,
+    pub(super) http2: http2::Builder<TokioExecutor>,
 }
 
 impl Terms {
@@ -38,7 +39,8 @@ impl Manner {
     fn new(params: &Params) -> Self {
         Self {
             params: params.clone(),
-            builder: builder(params),
+            http1: super::http1(params),
+            http2: super::http2::builder(params.header_bytes),
         }
     }
 }

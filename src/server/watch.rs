@@ -73,6 +73,14 @@ impl<IO> Watched<IO> {
         }
     }
 
+    /// Whether nothing is on its way in either direction: the client has had the whole answer to each of its requests, and hyper got
+    /// nothing but those. To be asked when there is nothing to read.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let is_empty = self.unread.is_empty() && self.held.is_empty() && self.refusal.is_none();
+        let whole_requests = self.framing.whole_requests().filter(|_| is_empty);
+        whole_requests.is_some_and(|requests| self.activity.is_at_rest(requests))
+    }
+
     /// Notes that hyper writes these bytes. What it writes when it owes no answer to any request is its own refusal.
     fn note_write(&mut self, bytes: &[u8]) {
         if !std::mem::replace(&mut self.is_written, true) && bytes.first() == Some(&0) {
@@ -185,7 +193,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
         if came == 0 {
             return Poll::Ready(Ok(()));
         }
-        if held == 0 && self.calm.came(&buf.filled()[before..], clock::now()) {
+        if held == 0
+            && self.calm.is_concerned()
+            && self.calm.came(&buf.filled()[before..], clock::now())
+        {
             buf.set_filled(before);
             self.show_out(cx);
             return self.poll_read(cx, buf);
@@ -199,7 +210,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<IO> {
         }
         if held > 0 {
             self.held.advance(now);
-        } else {
+        } else if now < came {
             self.held = Bytes::copy_from_slice(&buf.filled()[before + now..]);
         }
         buf.set_filled(before + now);

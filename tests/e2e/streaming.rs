@@ -88,6 +88,44 @@ async fn an_upload_goes_on_after_its_answer_has_begun() {
 }
 
 #[tokio::test]
+async fn an_upload_goes_on_although_its_client_takes_nothing_of_the_answer() {
+    // Far more than the buffers on the way hold, in both directions.
+    const LENGTH: usize = 64 * 1024 * 1024;
+    let framing = format!("Content-Length: {LENGTH}\r\n\r\n");
+    let request = format!("PUT / HTTP/1.1\r\nHost: a\r\n{framing}");
+    let (_sidecar, mut client, mut upstream, _origin) = exchange(&request).await;
+
+    upstream
+        .write(format!("HTTP/1.1 200 OK\r\n{framing}"))
+        .await;
+    let (mut from_client, mut to_client) = upstream.stream.split();
+    let block = vec![b'x'; 65_536];
+    let answering = async {
+        for _ in 0..LENGTH / block.len() {
+            to_client.write_all(&block).await.unwrap();
+        }
+    };
+    let uploading = async {
+        let (mut sent, mut buffer, mut read) = (0, vec![0; 65_536], 0);
+        while read < LENGTH {
+            tokio::select! {
+                written = client.stream.write(&block), if sent < LENGTH => sent += written.unwrap(),
+                count = from_client.read(&mut buffer) => read += count.unwrap(),
+            }
+        }
+        read
+    };
+    let read = in_time("64 MiB", async {
+        tokio::select! {
+            () = answering => panic!("somebody hoards what the client does not read"),
+            read = uploading => read,
+        }
+    });
+
+    assert_eq!(read.await, LENGTH);
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_holds_a_large_answer_back_and_loses_none_of_it() {
     const LENGTH: usize = 200 * 1024 * 1024;
     let (_sidecar, mut client, mut upstream, _origin) = exchange(GET).await;

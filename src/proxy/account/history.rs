@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::proxy::recent::{STEPS_MAX, Step};
 use crate::retry::classify::{Classified, Ran};
+use crate::retry::fields::rare;
 
 /// What came of each attempt. `{}` is for people, `{:#}` is JSON.
 #[derive(Debug, Default)]
@@ -115,7 +116,7 @@ impl fmt::Display for Attempt {
 /// The name under which AWS finds the attempt again: what a REST API, a function URL and Lambda call `x-amzn-RequestId`, an HTTP
 /// API `apigw-requestid`. An answer made before either is known has the extended id alone.
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    let id = REQUEST_IDS.iter().find_map(|name| headers.get(name))?;
+    let id = REQUEST_IDS.iter().find_map(|name| rare(headers, name))?;
     let id = id.to_str().ok()?;
     (id.len() <= REQUEST_ID_BYTES_MAX).then(|| id.to_owned())
 }

@@ -41,7 +41,7 @@ fn asker(start_within: Duration, is_retry: bool) -> Waiter {
 }
 
 async fn admit(door: &Door, waiter: Waiter) -> Result<Permit, Refused> {
-    match door.ask(waiter)? {
+    match door.ask(clock::now(), waiter)? {
         Asked::Go(permit) => Ok(permit),
         Asked::Wait(waiting) => waiting.turn().await,
     }
@@ -52,7 +52,7 @@ fn first() -> Waiter {
 }
 
 fn waiting(door: &Door, waiter: Waiter) -> Waiting {
-    match door.ask(waiter) {
+    match door.ask(clock::now(), waiter) {
         Ok(Asked::Wait(waiting)) => waiting,
         Ok(Asked::Go(_)) => panic!("it went"),
         Err(refused) => panic!("{refused:?}"),
@@ -60,7 +60,7 @@ fn waiting(door: &Door, waiter: Waiter) -> Waiting {
 }
 
 fn goes(door: &Door) -> Permit {
-    match door.ask(first()) {
+    match door.ask(clock::now(), first()) {
         Ok(Asked::Go(permit)) => permit,
         Ok(Asked::Wait(_)) => panic!("it waits"),
         Err(refused) => panic!("{refused:?}"),
@@ -85,16 +85,19 @@ fn tell(permit: &mut Permit, class: Class) {
     } else {
         StatusCode::TOO_MANY_REQUESTS
     };
-    permit.learn(&Seen {
-        outcome: &outcome,
-        status: Some(status),
-        cell: &Cell::new(0, &Method::GET, "/a/b"),
-        is_futile: false,
-        is_labelled: false,
-        is_clients: false,
-        elapsed: Duration::from_millis(10),
-        hint: None,
-    });
+    permit.learn(
+        clock::now(),
+        &Seen {
+            outcome: &outcome,
+            status: Some(status),
+            cell: &Cell::new(0, &Method::GET, "/a/b"),
+            is_futile: false,
+            is_labelled: false,
+            is_clients: false,
+            elapsed: Duration::from_millis(10),
+            hint: None,
+        },
+    );
 }
 
 /// Lets throttles in until the gate is closed.
@@ -171,7 +174,7 @@ async fn the_process_s_crowd_bounds_every_door() {
     let _held = doors.each_ref().map(goes);
 
     let waits = waiting(&doors[0], first());
-    assert!(doors[1].ask(first()).is_err());
+    assert!(doors[1].ask(clock::now(), first()).is_err());
     drop(waits);
     assert_eq!(gauge.get(), 0);
     drop(waiting(&doors[1], first()));

@@ -14,6 +14,7 @@ use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::replay::Progress;
 use crate::proxy::upstream::{AnswerBody, Tally, Trust};
 use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Sent};
+use crate::retry::fields::has;
 use crate::retry::hint::{self, Hint};
 
 /// One attempt's end.
@@ -23,6 +24,8 @@ pub(super) struct Attempted {
     pub(super) last: Last,
     /// The client's own limit cut it short.
     pub(super) client_limit: bool,
+    /// When that was known.
+    pub(super) at: Instant,
 }
 
 /// How long an attempt took to its answer's head, or to its end without one.
@@ -32,6 +35,8 @@ struct Times {
     took: Duration,
     /// From the first byte on, or the upload's last: how long the upstream took, and not how long it took to get to it.
     elapsed: Duration,
+    /// When it was known what the attempt proves.
+    at: Instant,
 }
 
 /// An answer that was looked at.
@@ -44,9 +49,8 @@ struct Looked {
 
 impl Exchange<'_> {
     /// One attempt, from its turn to what it proves.
-    pub(super) async fn attempt(&mut self, permit: Option<Permit>) -> Attempted {
+    pub(super) async fn attempt(&mut self, permit: Option<Permit>, started: Instant) -> Attempted {
         let metrics = &self.lane.metrics;
-        let started = clock::now();
         self.account.begin(started);
         let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
         let connect = self.lane.deadline.connect;
@@ -74,10 +78,14 @@ impl Exchange<'_> {
             began = began.max(at);
         }
         let elapsed = ended.saturating_duration_since(began);
-        let times = Times { took, elapsed };
         let answered = match sent {
             Ok(response) => self.look(response, elapsed).await,
             Err(fault) => Err(fault),
+        };
+        let times = Times {
+            took,
+            elapsed,
+            at: clock::now(),
         };
         match answered {
             Ok(looked) => {
@@ -90,11 +98,12 @@ impl Exchange<'_> {
 
     /// Waits until the head of an attempt's answer is overdue. While the client is waited for, only its own limit counts.
     async fn overdue(&self, started: Instant) {
+        let mut now = started;
         loop {
-            let now = clock::now();
             let since = match self.replay.progress() {
                 // Whatever comes from now on moves the limit at least as far.
                 Progress::Awaited => now,
+                Progress::None => started,
                 Progress::Moved(at) => at.max(started),
             };
             let due = self.deadline.head(&self.lane.deadline, since);
@@ -102,6 +111,7 @@ impl Exchange<'_> {
                 return;
             }
             tokio::time::sleep_until(due.into()).await;
+            now = clock::now();
         }
     }
 
@@ -120,13 +130,14 @@ impl Exchange<'_> {
         self.was_hinted |= hint.is_some();
         let marker = &self.lane.policy.rules.marker_header;
         self.teach(
+            times.at,
             permit.as_mut(),
             Seen {
                 outcome: &outcome,
                 status: Some(head.status),
                 cell: &self.cell,
                 is_futile: false, // asked below, where anybody learns at all
-                is_labelled: head.headers.contains_key(marker),
+                is_labelled: has(&head.headers, marker),
                 is_clients: false,
                 elapsed: times.elapsed,
                 hint: first_wish,
@@ -145,6 +156,7 @@ impl Exchange<'_> {
             hint,
             last: Last::Answer(Box::new(answer)),
             client_limit: false,
+            at: times.at,
         }
     }
 
@@ -167,6 +179,7 @@ impl Exchange<'_> {
         self.account.attempt(&outcome, times.took, None);
         let client_limit = is_clients_limit && fault.kind == FaultKind::HeadTimeout;
         self.teach(
+            times.at,
             permit.as_mut(),
             Seen {
                 outcome: &outcome,
@@ -185,16 +198,17 @@ impl Exchange<'_> {
             hint: None,
             last: Last::Fault(fault),
             client_limit,
+            at: times.at,
         }
     }
 
     /// Tells the pace what came of an attempt; where redrive is switched off, nobody asks.
-    fn teach(&self, permit: Option<&mut Permit>, seen: Seen<'_>) {
+    fn teach(&self, now: Instant, permit: Option<&mut Permit>, seen: Seen<'_>) {
         if let Some(permit) = permit.filter(|_| self.lane.door.is_learning()) {
             let cells = self.shared.cells();
-            let is_futile = cells.knows_as_futile(clock::now(), seen.cell, seen.outcome);
+            let is_futile = cells.knows_as_futile(now, seen.cell, seen.outcome);
             drop(cells);
-            permit.learn(&Seen { is_futile, ..seen });
+            permit.learn(now, &Seen { is_futile, ..seen });
         }
     }
 
@@ -234,21 +248,28 @@ impl Exchange<'_> {
             body_complete: seen.as_ref().is_some_and(|seen| seen.complete),
             elapsed,
         });
-        let reading = hint::read(head.status, &head.headers, clock::wall());
-        let metrics = &self.lane.metrics;
-        metrics.throttle(&outcome);
-        metrics
-            .hints(hint::Source::Ignored)
-            .inc_by(reading.ignored.into());
-        if let Some(hint) = &reading.hint {
-            metrics.hints(hint.source).inc();
-        }
+        self.lane.metrics.throttle(&outcome);
         Ok(Looked {
             outcome,
-            hint: reading.hint,
+            hint: self.hint(&head),
             head,
             body,
         })
+    }
+
+    /// When the answer asks to come back, if it does.
+    fn hint(&self, head: &response::Parts) -> Option<Hint> {
+        if !hint::is_carried_by(head.status) {
+            return None;
+        }
+        let reading = hint::read(head.status, &head.headers, clock::wall());
+        let metrics = &self.lane.metrics;
+        let ignored = metrics.hints(hint::Source::Ignored);
+        ignored.inc_by(reading.ignored.into());
+        if let Some(hint) = &reading.hint {
+            metrics.hints(hint.source).inc();
+        }
+        reading.hint
     }
 
     /// The next attempt's request: the same head and the same bytes, but for its number.
@@ -258,8 +279,11 @@ impl Exchange<'_> {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         *request.extensions_mut() = self.extensions.clone();
-        let number = attempt_number(self.session.attempts_made() + 1);
-        request.headers_mut().insert(REDRIVE_ATTEMPT, number);
+        let number = self.session.attempts_made() + 1;
+        if number > 1 {
+            let number = attempt_number(number);
+            request.headers_mut().insert(REDRIVE_ATTEMPT, number);
+        }
         request
     }
 }

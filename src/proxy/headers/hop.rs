@@ -5,33 +5,43 @@
 
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, MAX_FORWARDS, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, RANGE, RETRY_AFTER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-    VIA,
+    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, MAX_FORWARDS, RANGE, RETRY_AFTER, SET_COOKIE,
+    TRAILER, VIA,
 };
 use http::{HeaderMap, HeaderName};
 
 use super::{IDEMPOTENCY_KEY, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, value};
+use crate::retry::fields::has;
 
 /// Removes what is meant for one hop only (RFC 9110 section 7.6.1), also what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if has(headers, &CONNECTION) {
+        remove_nominated(headers);
+    }
+    while let Some(name) = headers.keys().find(|name| is_for_one_hop(name)).cloned() {
+        headers.remove(&name);
+    }
+    if has(headers, &TRAILER) {
+        announce(headers);
+    }
+}
+
+/// Removes what `Connection` names.
+fn remove_nominated(headers: &mut HeaderMap) {
+    let mut options = headers.get_all(CONNECTION).iter();
+    if options.all(|it| it.as_bytes().eq_ignore_ascii_case(b"keep-alive")) {
+        return; // goes in any case
+    }
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive")) // goes in any case
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         // What is meant for the other end is nobody's to take away here; nominating it is an attack, not a wish.
         .filter(|name| !is_end_to_end(name))
         .collect();
-    // One pass over the few that are there: a look-up hashes its name, and most of these are never there.
-    let is_for_one_hop = |name: &&HeaderName| HOP_BY_HOP.contains(name) || nominated.contains(name);
-    let found: Vec<HeaderName> = headers.keys().filter(is_for_one_hop).cloned().collect();
-    for name in &found {
+    for name in &nominated {
         headers.remove(name);
-    }
-    if headers.contains_key(TRAILER) {
-        announce(headers);
     }
 }
 
@@ -76,10 +86,27 @@ fn announce(headers: &mut HeaderMap) {
 }
 
 fn may_trail(name: &HeaderName) -> bool {
-    !HOP_BY_HOP.contains(name)
+    !is_for_one_hop(name)
         && !END_TO_END.contains(name)
         && *name != TRAILER
         && !name.as_str().starts_with(OUR_PREFIX)
+}
+
+/// Whether the field is meant for one hop only, whatever `Connection` says. `Trailer` is not: it describes the message, which passes with
+/// its trailers.
+pub(super) fn is_for_one_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// What no peer can have removed by naming it in `Connection`, and no trailer may bring.
@@ -113,18 +140,3 @@ const OUR_PREFIX: &str = "redrive-";
 
 /// Ours, and what AWS and its clients tell one another.
 const END_TO_END_PREFIXES: [&str; 3] = [OUR_PREFIX, "x-amz", "amz-sdk-"];
-
-/// `Trailer` is not among them: it describes the message, which passes with its trailers.
-///
-/// Static, as every list of names here: a constant would be made anew wherever it is looked at, and dropped again.
-pub(super) static HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];

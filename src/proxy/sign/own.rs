@@ -12,11 +12,6 @@ pub fn is_signed(parts: &request::Parts) -> bool {
     authorization(parts).is_some() || parameter(parts, "X-Amz-Signature").is_some()
 }
 
-/// Whether the client says itself who it is: what it signed, or any other `Authorization`.
-pub fn is_named(parts: &request::Parts) -> bool {
-    parts.headers.contains_key(AUTHORIZATION) || is_signed(parts)
-}
-
 /// How long from `now` the client's signature holds; nothing if it has run out, `None` if there is none.
 ///
 /// A signature in a header holds for [`HOLDS`] from its date, one in the query for what `X-Amz-Expires` says. One whose

@@ -5,9 +5,10 @@
 //! its connection.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
 use super::http2::HEADER_BYTES_MAX;
+use crate::retry::fields::present;
 
 /// Whether a connection carries another request after this answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,11 @@ pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Kee
     if header_bytes(answer.headers()) > HEADER_BYTES_MAX as usize {
         return Err(Unfit);
     }
-    if version == Version::HTTP_2 {
+    let [has_length, is_coded] = present(answer.headers(), &FRAMING);
+    if has_length {
         one_length(answer.headers_mut())?;
+    }
+    if version == Version::HTTP_2 {
         return Ok(Keep::Yes); // frames, and nothing else to frame by
     }
     let has_body = *method != Method::HEAD
@@ -36,18 +40,17 @@ pub(super) fn settle<B>(method: &Method, answer: &mut Response<B>) -> Result<Kee
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         );
     let headers = answer.headers_mut();
-    one_length(headers)?;
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let is_coded = match (codings.next(), codings.next()) {
-        (None, _) => false,
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
-        // The coding would be lost on the client, as it is named for this hop only.
-        _ if has_body => return Err(Unfit),
-        _ => true,
-    };
-    // RFC 9112 section 6.3: chunks win over a length, which must not go on.
-    if is_coded && has_body && headers.remove(CONTENT_LENGTH).is_some() {
-        return Ok(Keep::No);
+    if is_coded && has_body {
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        let is_chunked = |it: &HeaderValue| it.as_bytes().eq_ignore_ascii_case(b"chunked");
+        // Any other coding would be lost on the client, as it is named for this hop only.
+        if !codings.next().is_some_and(is_chunked) || codings.next().is_some() {
+            return Err(Unfit);
+        }
+        // RFC 9112 section 6.3: chunks win over a length, which must not go on.
+        if headers.remove(CONTENT_LENGTH).is_some() {
+            return Ok(Keep::No);
+        }
     }
     // hyper would speak HTTP/1.0 on this connection from now on, and drop every body that comes in chunks.
     Ok(if version < Version::HTTP_11 {
@@ -92,6 +95,8 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), Unfit> {
 fn is_number(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
+
+static FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];
 
 /// What each field counts beside its name and value.
 const FIELD_BYTES: usize = 32;

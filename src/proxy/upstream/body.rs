@@ -17,7 +17,9 @@ pub struct AnswerBody {
     incoming: Incoming,
     lease: Option<Lease>,
     keep: Keep,
-    switched: Option<Switched>,
+    switched: Option<Box<Switched>>,
+    /// What is told next, and nothing else.
+    broken: Option<Broken>,
 }
 
 /// Why an answer's body did not come to its end.
@@ -39,6 +41,7 @@ impl AnswerBody {
             lease: Some(lease),
             keep,
             switched: None,
+            broken: None,
         };
         body.finish_at_end();
         body
@@ -50,19 +53,42 @@ impl AnswerBody {
             incoming,
             lease: None,
             keep: Keep::No,
-            switched: Some(end),
+            switched: Some(Box::new(end)),
+            broken: None,
         }
     }
 
     /// The connection, if it leaves HTTP.
     pub fn take_switched(&mut self) -> Option<Switched> {
-        self.switched.take()
+        self.switched.take().map(|end| *end)
     }
 
     /// Whether hyper calls an end what is none: it takes any RST_STREAM with NO_ERROR for the end of the body, and RFC 9113
     /// section 8.1 lets it only follow a whole answer.
     fn is_cut_short(&self) -> bool {
         matches!(self.lease, Some(Lease::Stream(_))) && !self.incoming.is_end_stream()
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match &mut self.lease {
+            Some(Lease::Whole(whole)) => whole.connection.poll_frame(cx, &mut self.incoming),
+            _ => Pin::new(&mut self.incoming).poll_frame(cx),
+        }
+    }
+
+    /// The answer ends here, and badly.
+    ///
+    /// That is told a moment later: whoever passes the answer on has a moment to send what came before, which would be thrown away
+    /// with the connection to the client, the head included.
+    fn break_off(
+        &mut self,
+        broken: Broken,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        drop(self.lease.take());
+        self.broken = Some(broken);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn finish_at_end(&mut self) {
@@ -87,19 +113,25 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &frame {
-            // Nothing follows them, and hyper does not ask whether anything does.
-            Some(Ok(frame)) if frame.is_trailers() => self.finish(),
-            Some(Ok(_)) => self.finish_at_end(),
-            Some(Err(_)) => drop(self.lease.take()),
-            None if self.is_cut_short() => {
-                drop(self.lease.take());
-                return Poll::Ready(Some(Err(Broken::CutShort)));
-            }
-            None => self.finish(),
+        if let Some(broken) = self.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Wire)))
+        let frame = match ready!(self.poll_incoming(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return self.break_off(Broken::Wire(error), cx),
+            None if self.is_cut_short() => return self.break_off(Broken::CutShort, cx),
+            None => {
+                self.finish();
+                return Poll::Ready(None);
+            }
+        };
+        // Nothing follows trailers, and hyper does not ask whether anything does.
+        if frame.is_trailers() {
+            self.finish();
+        } else {
+            self.finish_at_end();
+        }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,5 +1,6 @@
 //! A place for one request: a whole connection, or a stream of one.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub(super) enum Lease {
 
 /// A connection that carries one request, until it is given back or dropped.
 pub(super) struct Whole {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) pool: Arc<Inner>,
     pub(super) slot: OwnedSemaphorePermit,
     /// Whether it carried another request before.
@@ -38,6 +39,10 @@ pub(super) struct Unanswered {
     /// The request as it was, if hyper had not begun with it.
     pub(super) untouched: Option<Request<RequestBody>>,
 }
+
+/// A request on its way, until there is an answer's head.
+pub(super) type Sending<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, Unanswered>> + Send + 'a>>;
 
 impl Lease {
     /// The next byte written on the connection may be the first of this attempt.
@@ -65,38 +70,13 @@ impl Lease {
     }
 
     /// Sends a request, and returns the answer as soon as its head is there.
-    pub(super) async fn send(
-        &mut self,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let stream = match self {
-            Self::Whole(whole) => {
-                let sent = whole.connection.sender.try_send_request(request).await;
-                return sent.map_err(|mut error| Unanswered {
-                    untouched: error.take_message(),
-                    error: error.into_error(),
-                });
-            }
-            Self::Stream(stream) => stream,
-        };
-        let (uri, headers) = (request.uri().clone(), request.headers().clone());
-        http2::in_http2(&mut request);
-        let sent = stream.sender().try_send_request(request).await;
-        sent.map_err(|mut error| {
-            let untouched = error.take_message().map(|mut request| {
-                *request.uri_mut() = uri;
-                *request.headers_mut() = headers;
-                *request.version_mut() = Version::HTTP_11;
-                request
-            });
-            if untouched.is_some() || http2::is_farewell(error.error()) {
-                stream.retire_connection();
-            }
-            Unanswered {
-                untouched,
-                error: error.into_error(),
-            }
-        })
+    ///
+    /// Boxed here, since everything that waits for it would else have room for a request or two more, and be moved with it.
+    pub(super) fn send(&mut self, request: Request<RequestBody>) -> Sending<'_> {
+        match self {
+            Self::Whole(whole) => Box::pin(whole.connection.send(request, &whole.pool.tasks)),
+            Self::Stream(stream) => Box::pin(send_in_stream(stream, request)),
+        }
     }
 
     /// The answer ended well: the connection may carry another request once the protocol agrees.
@@ -108,7 +88,36 @@ impl Lease {
     }
 }
 
+async fn send_in_stream(
+    stream: &Stream,
+    mut request: Request<RequestBody>,
+) -> Result<Response<Incoming>, Unanswered> {
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    http2::in_http2(&mut request);
+    let sent = stream.sender().try_send_request(request).await;
+    sent.map_err(|mut error| {
+        let untouched = error.take_message().map(|mut request| {
+            *request.uri_mut() = uri;
+            *request.headers_mut() = headers;
+            *request.version_mut() = Version::HTTP_11;
+            request
+        });
+        if untouched.is_some() || http2::is_farewell(error.error()) {
+            stream.retire_connection();
+        }
+        Unanswered {
+            untouched,
+            error: error.into_error(),
+        }
+    })
+}
+
 impl Whole {
+    /// Leaves it to a task to drive the connection from now on.
+    pub(super) fn run_apart(&mut self) {
+        self.connection.run_apart(&self.pool.tasks);
+    }
+
     fn give_back(self) {
         let Self {
             mut connection,
@@ -116,14 +125,13 @@ impl Whole {
             slot,
             ..
         } = self;
-        if connection.sender.is_ready() {
+        if connection.is_ready() {
             pool.put_idle(connection);
-        } else if !connection.sender.is_closed() {
+        } else if !connection.is_closed() {
+            connection.run_apart(&pool.tasks);
             let later = Arc::clone(&pool);
             pool.tasks.spawn(async move {
-                if let Ok(Ok(())) =
-                    tokio::time::timeout(READY_WAIT, connection.sender.ready()).await
-                {
+                if let Ok(true) = tokio::time::timeout(READY_WAIT, connection.ready()).await {
                     later.put_idle(connection);
                 }
                 drop(slot);

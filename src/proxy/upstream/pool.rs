@@ -11,6 +11,9 @@
 //! others take the most recently used one. On HTTP/2 a request that was not looked at is said to be so, and any connection
 //! will do.
 //!
+//! Nobody polls a connection of HTTP/1.1 that is not used. That the upstream has closed it is seen when it is taken, or else by
+//! the sweeper, after [`SWEEP_MAX`] at most.
+//!
 //! While it is not known that the upstream speaks HTTP/1.1 only, one connection is made at a time, since the others may
 //! turn out to need none of their own; nobody waits for somebody else's for longer than [`SHARE_WAIT`].
 
@@ -56,7 +59,7 @@ pub(super) struct Inner {
 }
 
 struct Idle {
-    connection: http1::Connection,
+    connection: Box<http1::Connection>,
     since: Instant,
 }
 
@@ -133,7 +136,7 @@ impl Inner {
     }
 
     /// The most recently used connection that can be trusted with the request; what cannot be used any more goes.
-    fn take_idle(&self, trust: Trust) -> Option<http1::Connection> {
+    fn take_idle(&self, trust: Trust) -> Option<Box<http1::Connection>> {
         let now = clock::now();
         let settled = |it: &Idle| now.saturating_duration_since(it.since) >= SETTLE;
         let mut idle = self.idle();
@@ -153,15 +156,15 @@ impl Inner {
     fn is_usable(&self, candidate: &Idle, trust: Trust, now: Instant) -> bool {
         let Idle { connection, since } = candidate;
         let rested = now.saturating_duration_since(*since);
-        // The runtime has just looked, and a system call more would tell the little that came since.
+        // A system call more would tell the little that came since the runtime has looked.
         let is_hot = trust == Trust::Any && rested < HOT;
         rested < self.params.idle
             && now.saturating_duration_since(connection.born) < self.params.max_age
-            && connection.sender.is_ready()
+            && connection.is_ready()
             && (is_hot || connection.tcp.is_quiet())
     }
 
-    pub(super) fn put_idle(&self, connection: http1::Connection) {
+    pub(super) fn put_idle(&self, connection: Box<http1::Connection>) {
         let now = clock::now();
         if now.saturating_duration_since(connection.born) < self.params.max_age {
             self.idle().push_back(Idle {
@@ -234,13 +237,13 @@ impl Inner {
             return Ok(Lease::Stream(self.streams.add(made.await?, retirements)));
         }
         let held = Held::new(self.open.clone(), None);
-        let made = http1::Connection::open((tcp, transport), self.header_case, held, &self.tasks);
-        Ok(self.whole(made.await?, slot, false))
+        let made = http1::Connection::open((tcp, transport), self.header_case, held);
+        Ok(self.whole(Box::new(made.await?), slot, false))
     }
 
     fn whole(
         self: &Arc<Self>,
-        connection: http1::Connection,
+        connection: Box<http1::Connection>,
         slot: OwnedSemaphorePermit,
         reused: bool,
     ) -> Lease {
@@ -257,7 +260,7 @@ impl Inner {
     }
 }
 
-/// Closes connections that are too old, too long unused, or that the upstream has closed.
+/// Closes connections that nobody uses and that are too old, too long unused, or that the upstream has closed.
 async fn sweep(pool: Weak<Inner>, params: ConnectionParams) {
     let pause = (params.idle.min(params.max_age) / 4).clamp(SWEEP_MIN, SWEEP_MAX);
     loop {
@@ -274,8 +277,8 @@ async fn sweep(pool: Weak<Inner>, params: ConnectionParams) {
 /// that closes after its answer does so right behind it, far within this.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// A connection that was used so short a while ago is not looked at again before a request that may be sent twice: by then the
-/// runtime has asked the kernel for news once, or is about to.
+/// A connection that was used so short a while ago is not looked at again before a request that may be sent twice: what the
+/// runtime has heard of is read before anything is written, and it has asked the kernel for news by then, or is about to.
 const HOT: Duration = Duration::from_millis(1);
 
 /// How long a request waits for a connection that somebody else makes before it makes its own.

@@ -16,7 +16,9 @@ pub struct Switched {
 pub struct Place(#[expect(dead_code, reason = "held for what its end gives back")] Whole);
 
 impl Switched {
-    pub(super) fn of(response: &mut Response<Incoming>, whole: Whole) -> Self {
+    pub(super) fn of(response: &mut Response<Incoming>, mut whole: Whole) -> Self {
+        // Nobody polls for anything on it any more.
+        whole.run_apart();
         Self {
             upgrade: hyper::upgrade::on(response),
             place: Place(whole),

@@ -78,10 +78,11 @@ impl Ledger {
         if bytes == 0 {
             return;
         }
-        let marks = std::mem::take(&mut *self.marks.lock().unwrap_or_else(PoisonError::into_inner));
-        for mark in marks {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        for mark in marks.drain(..) {
             mark.first_byte();
         }
+        drop(marks);
         if self.heard.swap(false, Ordering::Relaxed) {
             self.conversed.notify_one();
         }

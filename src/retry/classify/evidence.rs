@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::{AsHeaderName, CONTENT_TYPE, SERVER};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::body::Body;
 use super::words::{Integration, Proof};
+use crate::retry::fields::rare;
 use crate::retry::hint;
 
 /// Everything that a line of the table may ask about.
@@ -124,12 +125,19 @@ impl Evidence<'_> {
 
 /// The error's name, from `x-amzn-ErrorType`.
 pub(super) fn error_type(headers: &HeaderMap) -> Option<&str> {
-    text(headers, "x-amzn-errortype").and_then(error_name)
+    readable(rare(headers, &ERROR_TYPE)?).and_then(error_name)
 }
+
+static ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// The text of the first header of this name; `None` if there is none, or nothing readable in it.
 pub(super) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    let value = headers.get(name)?.to_str().ok()?.trim();
+    readable(headers.get(name)?)
+}
+
+/// The text of a header; `None` if there is nothing readable in it.
+pub(super) fn readable(value: &HeaderValue) -> Option<&str> {
+    let value = value.to_str().ok()?.trim();
     (!value.is_empty()).then_some(value)
 }
 
