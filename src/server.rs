@@ -51,7 +51,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::aside::Aside;
 use self::connection::{Connection, Places};
 use self::kept::WARM_MAX;
 use self::refusal::Excess;
@@ -195,14 +194,7 @@ impl Server {
             };
             // Boxed, or each of the futures around it would have room for it once more.
             let serve = Box::pin(connection.serve(make(peer.ip())));
-            let cut_off = Aside::new(end.clone().cancelled_owned());
-            tasks.spawn(async move {
-                tokio::select! {
-                    biased;
-                    () = cut_off => {}
-                    () = serve => {}
-                }
-            });
+            tasks.spawn(ending::or_cut_off(end.clone(), serve));
         }
         drop(self.listener);
         tasks.close();

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Params;
 use super::activity::{Activity, Overdue};
+use super::aside::Aside;
 use crate::tcp::SharedTcp;
 
 /// The two steps in which the server ends.
@@ -29,6 +30,18 @@ pub(super) enum Why {
     HungUp,
     /// It is carried on: the client has been busy, and is no longer.
     Calmed,
+}
+
+/// Serves until it is done, or the server is dropped.
+pub(super) async fn or_cut_off(
+    dropped: CancellationToken,
+    serve: impl Future<Output = ()> + Unpin,
+) {
+    tokio::select! {
+        biased;
+        () = Aside::new(dropped.cancelled()) => {}
+        () = serve => {}
+    }
 }
 
 impl Ending {
