@@ -1,21 +1,25 @@
 //! One connection of an operator, and the task that tells its listener, if it has one.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::channel::Channel;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::{ServiceBuilder, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
 
+use super::answer::text;
 use super::events::{Left, Listener};
 
 /// What an answer's body is: known at once, or told bit by bit.
@@ -45,7 +49,7 @@ impl Connection {
         }
     }
 
-    /// Answers until the other side leaves, is idle, or is too slow a listener.
+    /// Answers until the other side leaves, is idle, or is too slow a listener. A panic is a bug, and costs one answer only.
     pub(super) async fn serve<I>(
         &self,
         io: I,
@@ -53,12 +57,15 @@ impl Connection {
     ) where
         I: AsyncRead + AsyncWrite + Unpin,
     {
-        let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, self)));
+        let answer = |request| std::future::ready(Ok::<_, Infallible>(answer(&request, self)));
+        let service = ServiceBuilder::new()
+            .layer(CatchPanicLayer::custom(panicked))
+            .service(service_fn(answer));
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(io), service);
+            .serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
         let served = tokio::select! {
             served = served => served,
             () = self.cut.cancelled() => {
@@ -86,6 +93,13 @@ impl Connection {
         self.tasks
             .spawn(self.end.clone().run_until_cancelled_owned(told));
     }
+}
+
+fn panicked(_told_by_the_hook: Box<dyn Any + Send>) -> Response<AnswerBody> {
+    text(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "a bug in redrive: the log says where\n",
+    )
 }
 
 /// An admin connection without a request is closed after this.
@@ -116,6 +130,27 @@ mod tests {
             budgets: Vec::new(),
             recent: std::sync::Arc::default(),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_costs_one_answer() {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
+        let connection = Connection::new(Ipv4Addr::LOCALHOST.into(), &tasks, &end);
+        let requests = b"GET /bug HTTP/1.1\r\nHost: localhost\r\n\r\n\
+                         GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        client.write_all(requests).await.unwrap();
+
+        let answer = |request: &Request<_>, _: &_| match request.uri().path() {
+            "/bug" => panic!("a bug"),
+            _ => text(StatusCode::OK, "fine\n"),
+        };
+        connection.serve(server, answer).await;
+
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        assert!(answers.starts_with("HTTP/1.1 500 "), "{answers}");
+        assert!(answers.ends_with("fine\n"), "{answers}");
     }
 
     #[tokio::test(start_paused = true)]

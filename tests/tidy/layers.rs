@@ -72,6 +72,10 @@ const IMPURE: &[(&str, &str)] = &[
         "tower",
         "decisions are plain functions; stages stand in `proxy/`",
     ),
+    (
+        "tower_http",
+        "decisions are plain functions; stages stand in `proxy/`",
+    ),
     ("tracing", "decisions return reasons; the shell logs them"),
     (
         "prometheus",
