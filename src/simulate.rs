@@ -6,10 +6,11 @@
 //! and no sleep. Other policies run under the same arrivals for comparison, and an *oracle*, which has its queue at the
 //! gateway's door and knows when a place becomes free: nobody can serve more.
 //!
-//! A run is a function of its [`Params`], the seed included. The walk: `load.rs` makes arrivals, `world.rs` runs the events,
-//! `sender.rs` decides as a policy does for those in `request.rs`, `gateway.rs` accepts or refuses, `tally.rs` counts,
+//! A run is a function of its [`Params`], the seed included. The walk: `load.rs` makes arrivals, `world.rs` runs the events in the
+//! order of `agenda.rs`, `sender.rs` decides as a policy does for those in `request.rs`, `gateway.rs` accepts or refuses, `tally.rs` counts,
 //! `report.rs` tells. A run that is to be drawn keeps a `timeline.rs`, of which `plot.rs` makes a picture.
 
+mod agenda;
 mod gateway;
 mod load;
 mod oracle;

@@ -224,6 +224,7 @@ impl Controller {
             kind: self.kind,
             tolerated: self.step().tolerated,
             is_at_floor: self.floor.is_reached(self.kind, above_floor),
+            demand,
         };
         match self.neighbours.look(now, sight) {
             Finding::Quiet => self.gate.open(),

@@ -7,10 +7,12 @@
 //! waits, longer each time.
 
 mod evidence;
+mod starved;
 #[cfg(test)]
 mod tests;
 
 use self::evidence::{Evidence, Says};
+use self::starved::Starved;
 use crate::retry::classify::Kind;
 
 /// Whether the window has any say.
@@ -19,6 +21,7 @@ pub(super) struct Neighbours {
     state: State,
     /// Of longer and of shorter spans.
     evidence: [Evidence; 2],
+    starved: Starved,
     /// No test before this moment.
     test_at: f64,
     /// How long after a failed test the next may come.
@@ -65,6 +68,8 @@ pub(super) struct Sight {
     pub(super) tolerated: f64,
     /// Whether the window is as small as it becomes.
     pub(super) is_at_floor: bool,
+    /// Requests per second that are asked for.
+    pub(super) demand: f64,
 }
 
 /// What follows from a look.
@@ -85,6 +90,7 @@ impl Neighbours {
         Self {
             state: State::Ruled,
             evidence: [Evidence::of_seconds(), Evidence::of_halves()],
+            starved: Starved::new(),
             test_at: f64::NEG_INFINITY,
             pause: PAUSE_FIRST,
         }
@@ -105,6 +111,7 @@ impl Neighbours {
         for evidence in &mut self.evidence {
             evidence.count(was_throttled);
         }
+        self.starved.count(was_throttled);
         if let State::Free {
             passed, throttled, ..
         } = &mut self.state
@@ -123,31 +130,39 @@ impl Neighbours {
             }
             evidence.advance(now, sight.kind, sight.tolerated);
         }
+        if !sight.is_ruling {
+            self.starved = Starved::new();
+        } else if sight.is_pressed && !self.is_free() {
+            self.starved.look(now, &sight);
+        } else {
+            self.starved.pause();
+        }
         if self.is_free() {
             return self.judge(now);
         }
         if !sight.is_pressed || now < self.test_at {
             return Finding::Same;
         }
-        // A window that is still sinking has not shown yet that it changes nothing.
-        let counts = |says: &Says| *says == Says::FewerPass || sight.is_at_floor;
-        let mut found = self.evidence.iter().filter_map(|evidence| {
-            let says = evidence.says().filter(counts)?;
-            Some((says, evidence.passed_lately()))
-        });
-        let Some((says, passed_lately)) = found.next() else {
+        let Some(rate) = self.to_beat(sight.is_at_floor) else {
             return Finding::Same;
         };
         let before = Before {
             share: 1.0 - sight.throttled_share,
-            rate: match says {
-                Says::FewerPass => passed_lately,
-                // Of many polite senders at their floors, each would find that going freely pays.
-                Says::ShareStays => f64::INFINITY,
-            },
+            rate,
         };
         self.state = free(false, now, before);
         Finding::Freed
+    }
+
+    /// If the throttles are likely others', the attempts per second that passed meanwhile, where more of them would prove it.
+    fn to_beat(&self, is_at_floor: bool) -> Option<f64> {
+        let of_evidence = |evidence: &Evidence| match evidence.says()? {
+            Says::FewerPass => Some(evidence.passed_lately()),
+            // A window that is still sinking has not shown yet that it changes nothing.
+            Says::ShareStays => is_at_floor.then_some(NOT_TO_BEAT),
+        };
+        let starved = || self.starved.is_by_others().then_some(NOT_TO_BEAT);
+        self.evidence.iter().find_map(of_evidence).or_else(starved)
     }
 
     fn judge(&mut self, now: f64) -> Finding {
@@ -181,14 +196,18 @@ impl Neighbours {
             return Finding::Same;
         }
         let passed_share = f64::from(passed) / f64::from(counted);
-        if passed_share >= 1.0 - SHARE_QUIET {
+        // Polite senders make room for one that goes freely, others do not.
+        let made_room = !is_proven
+            && before.rate >= NOT_TO_BEAT
+            && 1.0 - passed_share < UNCHANGED * (1.0 - before.share);
+        if !made_room && passed_share >= 1.0 - SHARE_QUIET {
             *self = Self::new();
             return Finding::Quiet;
         }
         let is_unchanged = passed_share >= UNCHANGED * before.share;
         let pays = f64::from(passed) / lasted >= PAYS * before.rate
             && passed_share >= PAYS_FROM * before.share;
-        if !is_unchanged && !pays {
+        if made_room || (!is_unchanged && !pays) {
             self.state = State::Ruled;
             self.test_at = now + self.pause;
             self.pause = (2.0 * self.pause).min(PAUSE_MAX);
@@ -227,6 +246,9 @@ const COUNTED_MIN: u32 = 40;
 /// is a tenth of the traffic and retries adds a fifth to it when freed, so about four fifths of its share are left; the rest is
 /// room for chance. Behind a limit that it alone exceeds, less than a sixth would be left.
 const UNCHANGED: f64 = 0.6;
+
+/// Many polite senders at their floors would each find that going freely pays.
+const NOT_TO_BEAT: f64 = f64::INFINITY;
 
 /// How many times as many attempts a second have to get through freely, for going freely to pay. A sender
 /// that is a quarter of the traffic adds so much when freed that its share falls below [`UNCHANGED`], and still has several

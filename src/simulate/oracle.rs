@@ -2,18 +2,11 @@
 //! free. It does not know how long an execution will take, but skips those that would most likely be late. Nobody can serve
 //! more, but for the few that it gives up at the edge.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::Params;
+use super::agenda::Agenda;
 use super::gateway::Limits;
 use super::load::{Arrival, Arrivals, quantile};
 use super::tally::Tally;
-
-/// Non-negative times in order: for them the order of the bits is that of the numbers.
-fn key(time: f64) -> u64 {
-    time.max(0.0).to_bits()
-}
 
 enum Moment {
     Door(Arrival),
@@ -25,13 +18,9 @@ struct Door<'a> {
     params: &'a Params,
     limits: Limits,
     tally: Tally,
-    /// By time, then in the order made.
-    events: BinaryHeap<Reverse<(u64, u64)>>,
-    moments: std::collections::HashMap<u64, Moment>,
-    made: u64,
-    /// By deadline, then in the order of arrival.
-    waiting: BinaryHeap<Reverse<(u64, u64)>>,
-    arrivals: std::collections::HashMap<u64, Arrival>,
+    agenda: Agenda<Moment>,
+    /// By their deadlines.
+    waiting: Agenda<Arrival>,
     token_due: bool,
 }
 
@@ -41,63 +30,47 @@ pub(super) fn run(params: &Params) -> Tally {
         params,
         limits: Limits::new(params.gateway.clone()),
         tally: Tally::new(params),
-        events: BinaryHeap::new(),
-        moments: std::collections::HashMap::new(),
-        made: 0,
-        waiting: BinaryHeap::new(),
-        arrivals: std::collections::HashMap::new(),
+        agenda: Agenda::new(),
+        waiting: Agenda::new(),
         token_due: false,
     };
-    let mut arrivals = Arrivals::new(params).peekable();
+    let mut arrivals = Arrivals::new(params);
+    let mut coming = arrivals.next();
     loop {
-        let next = door
-            .events
-            .peek()
-            .map_or(f64::INFINITY, |Reverse((at, _))| f64::from_bits(*at));
-        match arrivals.next_if(|arrival| arrival.at <= next) {
-            Some(arrival) => {
+        let next = door.agenda.peek().map_or(f64::INFINITY, |(at, _)| at);
+        match coming {
+            Some(arrival) if arrival.at <= next => {
+                coming = arrivals.next();
                 door.tally.arrived(arrival.sender, arrival.at);
-                door.schedule(arrival.at + arrival.delays.0, Moment::Door(arrival));
+                let at = arrival.at + arrival.delays.0;
+                door.agenda.enter(at, Moment::Door(arrival));
             }
-            None if next.is_finite() => door.step(),
-            None => return door.tally,
+            _ if next.is_finite() => door.step(),
+            _ => return door.tally,
         }
     }
 }
 
 impl Door<'_> {
-    fn schedule(&mut self, at: f64, moment: Moment) {
-        self.made += 1;
-        self.events.push(Reverse((key(at), self.made)));
-        self.moments.insert(self.made, moment);
-    }
-
     fn step(&mut self) {
-        let Some(Reverse((at, number))) = self.events.pop() else {
+        let Some((now, moment)) = self.agenda.pop() else {
             return;
         };
-        let now = f64::from_bits(at);
-        match self.moments.remove(&number) {
-            Some(Moment::Door(arrival)) => {
+        match moment {
+            Moment::Door(arrival) => {
                 let deadline = arrival.at + self.params.deadline.as_secs_f64();
-                self.waiting.push(Reverse((key(deadline), number)));
-                self.arrivals.insert(number, arrival);
+                self.waiting.enter(deadline, arrival);
             }
-            Some(Moment::End) => self.limits.end(),
-            Some(Moment::Token) => self.token_due = false,
-            None => {}
+            Moment::End => self.limits.end(),
+            Moment::Token => self.token_due = false,
         }
         self.admit(now);
     }
 
     fn admit(&mut self, now: f64) {
         let margin = quantile(self.params.gateway.service, MARGIN_DEVIATIONS);
-        while let Some(Reverse((deadline, number))) = self.waiting.peek().copied() {
-            let deadline = f64::from_bits(deadline);
-            let Some(arrival) = self.arrivals.get(&number).copied() else {
-                self.waiting.pop();
-                continue;
-            };
+        while let Some((deadline, arrival)) = self.waiting.peek() {
+            let arrival = *arrival;
             let is_hopeless = now + margin + arrival.delays.1 > deadline;
             let started = if is_hopeless {
                 None
@@ -108,7 +81,6 @@ impl Door<'_> {
                 break;
             }
             self.waiting.pop();
-            self.arrivals.remove(&number);
             let Some(extra) = started else {
                 continue;
             };
@@ -116,7 +88,7 @@ impl Door<'_> {
             self.tally.sent(arrival.sender, now);
             let ended = now + arrival.service + extra;
             let answered = ended + arrival.delays.1;
-            self.schedule(ended, Moment::End);
+            self.agenda.enter(ended, Moment::End);
             if answered <= deadline {
                 self.tally
                     .succeeded(answered, arrival.sender, arrival.at, sent);
@@ -126,7 +98,7 @@ impl Door<'_> {
             // Without a bucket to wait for, an end or the end of a disturbance will be noticed soon enough.
             let wait = self.limits.until_token(now).unwrap_or(LOOK_AGAIN);
             self.token_due = true;
-            self.schedule(now + wait.max(1e-6), Moment::Token);
+            self.agenda.enter(now + wait.max(1e-6), Moment::Token);
         }
     }
 }

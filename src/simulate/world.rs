@@ -2,10 +2,9 @@
 
 mod turns;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
+use super::agenda::Agenda;
 use super::gateway::{Limits, Reception};
 use super::load::{Arrival, Arrivals, delay};
 use super::request::{Request, Requests};
@@ -16,7 +15,7 @@ use super::{Params, Policy};
 use crate::clock;
 use crate::retry::classify::Class;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     /// A request's attempt reaches the gateway.
     Reach(u32),
@@ -37,9 +36,7 @@ pub(super) struct World<'a> {
     limits: Limits,
     senders: Vec<Sender>,
     requests: Requests,
-    /// By time, then by order of scheduling, so that equal times have one order.
-    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
-    scheduled: u64,
+    agenda: Agenda<Event>,
     rng: fastrand::Rng,
     tally: Tally,
     timeline: Option<Timeline>,
@@ -62,8 +59,7 @@ impl<'a> World<'a> {
                 .map(|policy| Sender::new(params, policy, base))
                 .collect(),
             requests: Requests::default(),
-            events: BinaryHeap::new(),
-            scheduled: 0,
+            agenda: Agenda::new(),
             // Not the arrivals' stream: a policy's own draws must not change who arrives when.
             rng: fastrand::Rng::with_seed(!params.seed),
             tally: Tally::new(params),
@@ -85,16 +81,17 @@ impl<'a> World<'a> {
     }
 
     fn run_out(&mut self) {
-        let mut arrivals = Arrivals::new(self.params).peekable();
+        let mut arrivals = Arrivals::new(self.params);
+        let mut coming = arrivals.next();
         loop {
-            let next = self
-                .events
-                .peek()
-                .map_or(f64::INFINITY, |Reverse((at, ..))| f64::from_bits(*at));
-            match arrivals.next_if(|arrival| arrival.at <= next) {
-                Some(arrival) => self.arrive(arrival),
-                None if next.is_finite() => self.step(),
-                None => return,
+            let next = self.agenda.peek().map_or(f64::INFINITY, |(at, _)| at);
+            match coming {
+                Some(arrival) if arrival.at <= next => {
+                    coming = arrivals.next();
+                    self.arrive(arrival);
+                }
+                _ if next.is_finite() => self.step(),
+                _ => return,
             }
         }
     }
@@ -118,10 +115,9 @@ impl<'a> World<'a> {
     }
 
     fn step(&mut self) {
-        let Some(Reverse((at, _, event))) = self.events.pop() else {
+        let Some((now, event)) = self.agenda.pop() else {
             return;
         };
-        let now = f64::from_bits(at);
         self.look(now);
         match event {
             Event::Reach(request) => self.reach(now, request),
@@ -144,13 +140,6 @@ impl<'a> World<'a> {
         if let Some(slot) = self.timeline.as_mut().and_then(|it| it.slot(now)) {
             count(slot);
         }
-    }
-
-    fn schedule(&mut self, at: f64, event: Event) {
-        self.scheduled += 1;
-        // For times that are not negative the order of the bits is that of the numbers.
-        self.events
-            .push(Reverse((at.max(0.0).to_bits(), self.scheduled, event)));
     }
 
     fn instant(&self, at: f64) -> Instant {
@@ -196,7 +185,7 @@ impl<'a> World<'a> {
         let sender = request.sender;
         self.tally.sent(sender, now);
         let delay = delay(self.params.gateway.network, &mut self.rng);
-        self.schedule(now + delay, Event::Reach(index));
+        self.agenda.enter(now + delay, Event::Reach(index));
     }
 
     fn reach(&mut self, now: f64, index: u32) {
@@ -207,13 +196,13 @@ impl<'a> World<'a> {
         let back = now + delay(self.params.gateway.network, &mut self.rng);
         let answered = match reception {
             Reception::Accepted(extra) => {
-                self.schedule(now + service + extra, Event::End);
+                self.agenda.enter(now + service + extra, Event::End);
                 back + service + extra
             }
             Reception::Swallowed(patience) => sent + patience,
             _ => back,
         };
-        self.schedule(answered, Event::Answer(index));
+        self.agenda.enter(answered, Event::Answer(index));
     }
 
     fn answer(&mut self, now: f64, index: u32) {
@@ -247,7 +236,7 @@ impl<'a> World<'a> {
             }
         };
         match rest {
-            Ok(rest) if rest > 0.0 => self.schedule(now + rest, Event::Rested(index)),
+            Ok(rest) if rest > 0.0 => self.agenda.enter(now + rest, Event::Rested(index)),
             Ok(_) => return self.rested(now, index),
             Err(reason) => {
                 if let Some(reason) = reason {

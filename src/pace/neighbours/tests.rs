@@ -10,6 +10,7 @@ fn sight() -> Sight {
         kind: Kind::Rate,
         tolerated: 0.05,
         is_at_floor: true,
+        demand: 100.0,
     }
 }
 
@@ -112,6 +113,33 @@ fn what_polite_senders_make_room_for_proves_nothing() {
     count(&mut neighbours, 35, 300);
 
     assert_eq!(neighbours.look(11.0, sight()), Finding::Ours);
+}
+
+#[test]
+fn throttles_that_cease_while_it_goes_freely_were_those_of_polite_senders() {
+    let mut neighbours = freed();
+
+    count(&mut neighbours, 75, 25);
+
+    assert_eq!(neighbours.look(18.0, sight()), Finding::Ours);
+}
+
+#[test]
+fn a_sender_too_small_for_the_evidence_of_seconds_is_tested_once_it_is_starved() {
+    let mut neighbours = Neighbours::new();
+    let freed = (0..120).find(|second| {
+        count(
+            &mut neighbours,
+            u32::from(second % 3 != 0),
+            u32::from(second % 3 == 0),
+        );
+        neighbours.look(f64::from(*second), sight()) == Finding::Freed
+    });
+
+    assert!(
+        freed.is_some_and(|second| (10..60).contains(&second)),
+        "{freed:?}"
+    );
 }
 
 #[test]

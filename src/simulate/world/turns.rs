@@ -67,7 +67,7 @@ impl World<'_> {
             if wake < redrive.wake_at {
                 redrive.wake_at = wake;
                 let number = u32::try_from(sender).expect("fewer senders than that");
-                self.schedule(wake, Event::Wake(number));
+                self.agenda.enter(wake, Event::Wake(number));
             }
         }
     }
