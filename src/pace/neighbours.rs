@@ -143,7 +143,7 @@ impl Neighbours {
         if !sight.is_pressed || now < self.test_at {
             return Finding::Same;
         }
-        let Some(rate) = self.to_beat(sight.is_at_floor) else {
+        let Some(rate) = self.rate_to_beat(sight.is_at_floor) else {
             return Finding::Same;
         };
         let before = Before {
@@ -155,7 +155,7 @@ impl Neighbours {
     }
 
     /// If the throttles are likely others', the attempts per second that passed meanwhile, where more of them would prove it.
-    fn to_beat(&self, is_at_floor: bool) -> Option<f64> {
+    fn rate_to_beat(&self, is_at_floor: bool) -> Option<f64> {
         let of_evidence = |evidence: &Evidence| match evidence.says()? {
             Says::FewerPass => Some(evidence.passed_lately()),
             // A window that is still sinking has not shown yet that it changes nothing.

@@ -78,7 +78,7 @@ impl Connection {
     ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send + 'a {
         let request = request.map(|body| self.driver.upload(body));
         let sent = self.sender.try_send_request(request);
-        let driver = &mut self.driver;
+        let (driver, ledger) = (&mut self.driver, &self.ledger);
         async move {
             let mut sent = pin!(sent);
             let sent = poll_fn(|cx| driver.poll(cx, |cx| sent.as_mut().poll(cx)));
@@ -86,7 +86,7 @@ impl Connection {
                 untouched: error.take_message().map(Upload::taken_back),
                 error: error.into_error(),
             })?;
-            if driver.has_upload() {
+            if driver.has_upload() || ledger.holds_back() {
                 // It goes on whether or not the client takes anything of the answer.
                 driver.run_apart(tasks);
             }
@@ -116,6 +116,11 @@ impl Connection {
     /// Whether it can carry a request, as far as anybody has looked.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
+    }
+
+    /// Whether nothing of the last request is left to be done.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_ready() && !self.ledger.holds_back()
     }
 
     /// Whether it has ended.

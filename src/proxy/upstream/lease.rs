@@ -125,7 +125,7 @@ impl Whole {
             slot,
             ..
         } = self;
-        if connection.is_ready() {
+        if connection.is_done() {
             pool.put_idle(connection);
         } else if !connection.is_closed() {
             connection.run_apart(&pool.tasks);

@@ -5,7 +5,7 @@
 //! unused connection is polled by nobody; whether it is still there is looked at when it is taken.
 //!
 //! Only what goes on by itself has a task of its own: an upload that is still on its way when its answer begins, since the
-//! client may take nothing of that for a while; and a connection that leaves HTTP.
+//! client may take nothing of that for a while; and a connection that leaves HTTP. Such a connection keeps its task, whoever has it later.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,7 +87,7 @@ impl Driver {
         let connection = match &mut self.by {
             By::Holder(connection) => connection,
             By::Apart(_) => return poll(cx),
-            By::Nobody => return poll(&mut silent()),
+            By::Nobody => return poll(cx),
         };
         self.relay.listen();
         let mut relayed = Context::from_waker(&self.waker);
@@ -96,8 +96,7 @@ impl Driver {
             self.by = By::Nobody;
             tell(ended);
         }
-        // It comes only of driving the connection, so nothing but what drives it needs to wake.
-        let polled = poll(&mut silent());
+        let polled = poll(&mut relayed);
         if polled.is_pending() {
             self.relay.pass_on_to(cx.waker());
         }
