@@ -221,8 +221,8 @@ fn http1(params: &Params) -> http1::Builder {
         // The service's answers are dated already, or came without a date that is ours to give.
         .auto_date_header(false)
         // Without it hyper looks for the client's end by a read in every request, with a buffer of 8 KB that it makes for that (600
-        // instructions). Where the kernel tells, nobody needs to look.
-        .half_close(params.half_close || tcp::TELLS_OF_HANG_UPS)
+        // instructions). Where the kernel tells, nobody needs to look; of TLS it does not know the end.
+        .half_close(params.half_close || (tcp::TELLS_OF_HANG_UPS && params.tls.is_none()))
         .title_case_headers(params.title_case_headers)
         .preserve_header_case(params.preserve_header_case)
         .max_buf_size(head_bytes_max(params));

@@ -167,7 +167,8 @@ impl Activity {
     }
 
     /// Waits until the client has hung up on a request that is in flight. hyper notices that only while it reads, which it
-    /// does not do in the middle of an upload that nobody wants just now, say because the request backs off.
+    /// does not do in the middle of an upload that nobody wants just now, say because the request backs off, and without TLS not at
+    /// all where the kernel tells.
     pub(super) async fn abandoned(&self, tcp: &SharedTcp) {
         tcp.hung_up().await;
         while self.is_idle() {

@@ -82,22 +82,19 @@ impl Connection {
         let service = Counted::new(service, Arc::clone(&activity));
         let shared = Arc::clone(&activity);
         let mut connection = Kept::new(stream, tcp.clone(), &terms, service, shared, self.warm);
-        let mut is_told = false;
+        let (mut is_told, mut is_stopping) = (false, false);
         let done = loop {
             let why = tokio::select! {
                 biased;
                 done = &mut connection => break done,
-                why = Aside::new(ending.or_end(&activity, &tcp, params, is_told)) => why,
+                why = Aside::new(ending.or_end(&activity, &tcp, params, is_told, is_stopping)) => why,
             };
             match why {
                 // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
                 // now, an idle connection might be given a request at this moment. So is who has not shown what it speaks.
                 Why::Drain if activity.is_http2() => connection.graceful_shutdown(),
                 Why::Drain => {}
-                Why::Stop => {
-                    connection.graceful_shutdown();
-                    break connection.await;
-                }
+                Why::Stop => connection.graceful_shutdown(),
                 Why::Calmed => connection.rest(),
                 Why::Overdue(Overdue::Silent) if activity.is_http2() => {
                     // So that a client whose request crosses the end knows that it may send it again.
@@ -108,6 +105,7 @@ impl Connection {
                 Why::Overdue(_) | Why::HungUp => break Ok(()),
             }
             is_told |= why != Why::Calmed;
+            is_stopping |= why == Why::Stop;
         };
         if let Err(error) = done {
             ended(&tcp, &*error);

@@ -45,13 +45,15 @@ pub(super) async fn or_cut_off(
 }
 
 impl Ending {
-    /// Waits for a reason not to carry a connection on; for that of a drain only until it `is_told`.
+    /// Waits for a reason not to carry a connection on; for a drain only until it `is_told`, for a stop until it `is_stopping`. What is
+    /// carried to its end may still be left by its client.
     pub(super) async fn or_end(
         &self,
         activity: &Activity,
         tcp: &SharedTcp,
         params: &Params,
         is_told: bool,
+        is_stopping: bool,
     ) -> Why {
         let why = tokio::select! {
             overdue = activity.overdue(params) => match overdue {
@@ -60,12 +62,97 @@ impl Ending {
             },
             () = activity.abandoned(tcp), if !params.half_close => Why::HungUp,
             () = self.drain.cancelled(), if !is_told => return Why::Drain,
-            () = self.stop.cancelled() => return Why::Stop,
+            () = self.stop.cancelled(), if !is_stopping => return Why::Stop,
         };
         tracing::debug!(?why, "client connection closed");
         if why == Why::Overdue(Overdue::Deaf) {
             tcp.reset_at_close();
         }
         why
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::Full;
+    use prometheus::Registry;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+    use tokio::sync::Notify;
+
+    use super::super::{Server, Upload};
+    use super::*;
+
+    /// Far more than noticing takes.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    type Answer = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+
+    /// Tells when it is dropped.
+    struct Told(Arc<Notify>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+
+    fn params() -> Params {
+        Params {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            max_connections: 1,
+            header_timeout: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            header_bytes: 32 << 10,
+            half_close: false,
+            title_case_headers: false,
+            preserve_header_case: false,
+            tls: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_its_request_behind_a_stop_is_noticed_as_well() {
+        let registry = Registry::new();
+        let server = Server::bind(params(), None, &registry).await.unwrap();
+        let address = server.local_addr().unwrap();
+        let (came, left) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let tell = (Arc::clone(&came), Arc::clone(&left));
+        let ending = Ending::default();
+        let stop = ending.stop.clone();
+        let never_answers = move |_| {
+            let (came, left) = tell.clone();
+            move |_: Request<Upload>| -> Answer {
+                let told = Told(Arc::clone(&left));
+                came.notify_one();
+                Box::pin(async move {
+                    let _told = told;
+                    std::future::pending().await
+                })
+            }
+        };
+        let running = tokio::spawn(server.run(never_answers, || {}, ending));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        came.notified().await;
+
+        stop.cancel();
+        for _ in 0..10 {
+            tokio::task::yield_now().await; // there is one thread, so that everybody hears of it
+        }
+        drop(client);
+
+        let noticed = tokio::time::timeout(PATIENCE, left.notified()).await;
+        running.abort();
+        assert!(noticed.is_ok(), "nobody noticed");
     }
 }

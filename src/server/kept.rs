@@ -6,7 +6,7 @@
 //! is seen from below hyper, see [`Watched::is_at_rest`](super::watch::Watched::is_at_rest).
 //!
 //! To be made again costs hyper 4,000 instructions a request. So it keeps the connections of clients whose requests follow one
-//! another closely, as long as they do; of those at once there is a limit, [`WARM_MAX`]. 9,000 idle clients take 2.8 KB each, and 18.4 KB
+//! another closely, as long as they do; of those at once there is a limit, [`WARM_MAX`]. An idle client takes 2.8 KB, without TLS, and 18.4 KB
 //! with hyper.
 //!
 //! A connection of HTTP/2 stays with hyper, which has windows and tables of it.

@@ -8,6 +8,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -408,4 +409,26 @@ async fn an_answer_that_breaks_over_tls_does_not_end_as_a_whole_one() {
 
     is_good(&head.head);
     assert!(end.is_err(), "{body:?} ended well");
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_over_tls_has_left_its_request() {
+    let setting = Setting::new().await;
+    let origin = Origin::new();
+    let files = setting.files.0.display();
+    let toml = format!(
+        "upstream = \"http://{}\"\n[tls.listen]\ncert = \"{files}/cert.pem\"\nkey = \"{files}/key.pem\"\n",
+        origin.addr
+    );
+    let sidecar = Sidecar::configured(&toml, &[]).await;
+    let mut client = setting.connect(sidecar.addr).await;
+    client.write(GET).await;
+    let mut upstream = origin.accept().await;
+    upstream.message().await;
+
+    // The alert, and no FIN behind it.
+    client.stream.get_mut().1.send_close_notify();
+    client.stream.flush().await.unwrap();
+
+    assert_eq!(upstream.rest().await, b"", "the upstream is told");
 }
