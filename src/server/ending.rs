@@ -86,6 +86,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpStream;
     use tokio::sync::Notify;
+    use tokio::task::JoinSet;
 
     use super::super::{Server, Upload};
     use super::*;
@@ -139,7 +140,8 @@ mod tests {
                 })
             }
         };
-        let running = tokio::spawn(server.run(never_answers, || {}, ending));
+        let mut running = JoinSet::new();
+        running.spawn(server.run(never_answers, || {}, ending));
         let mut client = TcpStream::connect(address).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         client.write_all(request).await.unwrap();
@@ -152,7 +154,6 @@ mod tests {
         drop(client);
 
         let noticed = tokio::time::timeout(PATIENCE, left.notified()).await;
-        running.abort();
         assert!(noticed.is_ok(), "nobody noticed");
     }
 }

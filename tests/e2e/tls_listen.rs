@@ -376,9 +376,7 @@ async fn a_tunnel_is_carried_over_tls_and_half_of_it_can_be_closed() {
 
     client.head().await;
     assert_eq!(client.read(5).await, b"hello");
-    tokio::io::AsyncWriteExt::shutdown(&mut client.stream)
-        .await
-        .unwrap();
+    AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
     assert_eq!(upstream.rest().await, b"first");
     upstream.write(b"and last").await;
     drop(upstream);
