@@ -108,6 +108,25 @@ struct Metrics {
 /// An error that only has to be told.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+#[cfg(test)]
+impl Params {
+    /// Any free port of loopback, for one connection.
+    fn of_tests() -> Self {
+        Self {
+            listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
+            max_connections: 1,
+            header_timeout: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            header_bytes: 32 << 10,
+            half_close: false,
+            title_case_headers: false,
+            preserve_header_case: false,
+            tls: None,
+        }
+    }
+}
+
 impl Server {
     /// Binds the listener; with `tls` clients speak TLS.
     ///

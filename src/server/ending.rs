@@ -74,7 +74,6 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::pin::Pin;
     use std::sync::Arc;
     use std::time::Duration;
@@ -105,25 +104,12 @@ mod tests {
         }
     }
 
-    fn params() -> Params {
-        Params {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            max_connections: 1,
-            header_timeout: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            body_idle: Duration::from_secs(30),
-            header_bytes: 32 << 10,
-            half_close: false,
-            title_case_headers: false,
-            preserve_header_case: false,
-            tls: None,
-        }
-    }
-
     #[tokio::test]
     async fn a_client_that_leaves_its_request_behind_a_stop_is_noticed_as_well() {
         let registry = Registry::new();
-        let server = Server::bind(params(), None, &registry).await.unwrap();
+        let server = Server::bind(Params::of_tests(), None, &registry)
+            .await
+            .unwrap();
         let address = server.local_addr().unwrap();
         let (came, left) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let tell = (Arc::clone(&came), Arc::clone(&left));

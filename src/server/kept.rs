@@ -211,7 +211,6 @@ pub(super) const WARM_MAX: usize = 256;
 mod tests {
     use std::future::{Ready, ready};
     use std::net::Ipv4Addr;
-    use std::time::Duration;
 
     use bytes::Bytes;
     use http::{Request, Response};
@@ -232,18 +231,7 @@ mod tests {
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     fn manner() -> Arc<Manner> {
-        let terms = Terms::new(&Params {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            max_connections: 1,
-            header_timeout: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            body_idle: Duration::from_secs(30),
-            header_bytes: 32 << 10,
-            half_close: false,
-            title_case_headers: false,
-            preserve_header_case: false,
-            tls: None,
-        });
+        let terms = Terms::new(&Params::of_tests());
         terms.now()
     }
 
