@@ -50,7 +50,12 @@ impl Setting {
 
     /// redrive with these files, and what the TOML says on top of them.
     async fn sidecar(&self, tls: &str, more: &str) -> Sidecar {
-        let (upstream, files) = (self.upstream.addr, self.files.0.display());
+        self.sidecar_before(self.upstream.addr, tls, more).await
+    }
+
+    /// The same before another upstream.
+    async fn sidecar_before(&self, upstream: SocketAddr, tls: &str, more: &str) -> Sidecar {
+        let files = self.files.0.display();
         Sidecar::configured(
             &format!(
                 "upstream = \"http://{upstream}\"\n{more}\n[tls.listen]\n\
@@ -354,12 +359,7 @@ async fn a_handshake_has_its_place_among_the_connections() {
 async fn a_tunnel_is_carried_over_tls_and_half_of_it_can_be_closed() {
     let setting = Setting::new().await;
     let origin = Origin::new();
-    let files = setting.files.0.display();
-    let toml = format!(
-        "upstream = \"http://{}\"\n[tls.listen]\ncert = \"{files}/cert.pem\"\nkey = \"{files}/key.pem\"\n",
-        origin.addr
-    );
-    let sidecar = Sidecar::configured(&toml, &[]).await;
+    let sidecar = setting.sidecar_before(origin.addr, "", "").await;
     let mut client = setting.connect(sidecar.addr).await;
     client
         .write(
@@ -413,12 +413,7 @@ async fn an_answer_that_breaks_over_tls_does_not_end_as_a_whole_one() {
 async fn a_client_that_says_goodbye_over_tls_has_left_its_request() {
     let setting = Setting::new().await;
     let origin = Origin::new();
-    let files = setting.files.0.display();
-    let toml = format!(
-        "upstream = \"http://{}\"\n[tls.listen]\ncert = \"{files}/cert.pem\"\nkey = \"{files}/key.pem\"\n",
-        origin.addr
-    );
-    let sidecar = Sidecar::configured(&toml, &[]).await;
+    let sidecar = setting.sidecar_before(origin.addr, "", "").await;
     let mut client = setting.connect(sidecar.addr).await;
     client.write(GET).await;
     let mut upstream = origin.accept().await;
