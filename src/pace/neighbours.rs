@@ -1,7 +1,7 @@
 //! Mixed fleets: when the throttles are made by others, holding back helps nobody but them.
 //!
-//! Throttles carry no name. A polite sender beside greedy ones sees its window sink while the throttled share stays where it was;
-//! see [`evidence`]. Then the window is put to the test: first attempts go freely for a moment. If as large a share of them gets
+//! Throttles carry no name. A polite sender beside greedy ones sees its window sink while the throttled share stays where it was,
+//! see [`evidence`], or sends next to nothing in the end, see [`starved`]. Then the window is put to the test: first attempts go freely for a moment. If as large a share of them gets
 //! through as before, or far more of them do, the window was *unresponsive*, and they keep going freely (retries still wait for
 //! their jitter and their budget). If not, the throttles were our own after all; the window rules again, and the next test
 //! waits, longer each time.
