@@ -16,7 +16,7 @@
 //! | 3 | [`proxy`] | the walk, on one screen |
 //! | 2 | [`proxy::screen`], [`proxy::route`], [`proxy::deadline`], [`proxy::sign`], [`proxy::admit`], [`proxy::attempt`], [`proxy::replay`], [`proxy::upstream`] and their siblings | its stages |
 //! | 1 | [`retry`], [`pace`] | decisions: what follows an attempt, and how fast an upstream may be asked; [`dns`], which finds upstreams by name |
-//! | 0 | [`tcp`], [`tls`], [`retry::classify`], [`retry::hint`], [`retry::backoff`], [`retry::budget`], [`retry::futility`], [`retry::fields`], [`clock`] | what decisions are made of |
+//! | 0 | [`http1`], HTTP/1.1 as bytes; [`tcp`], [`tls`], [`retry::classify`], [`retry::hint`], [`retry::backoff`], [`retry::budget`], [`retry::futility`], [`retry::fields`], [`clock`] | what decisions are made of |
 //!
 //! # The walk
 //!
@@ -55,6 +55,7 @@ pub mod retry;
 
 pub mod clock;
 pub mod dns;
+pub mod http1;
 pub mod tcp;
 pub mod tls;
 

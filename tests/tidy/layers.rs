@@ -9,6 +9,8 @@ use crate::source::{Source, Tree};
 /// The layer of every file, by its module; `name/` means all files below `name`.
 const LAYERS: &[(&str, u8)] = &[
     ("clock", 0),
+    ("http1/", 0),
+    ("http1", 0),
     ("tcp", 0),
     ("tls/", 0),
     ("tls", 0),
@@ -52,8 +54,8 @@ const LAYERS: &[(&str, u8)] = &[
 /// The layer of the commands. They are one edge of the program, and may share the arguments and one another's parts.
 const COMMANDS: u8 = 7;
 
-/// The families whose code only decides: values in, values out.
-const PURE: &[&str] = &["retry", "pace"];
+/// The families whose code only decides, or reads and writes bytes in memory: values in, values out.
+const PURE: &[&str] = &["retry", "pace", "http1"];
 
 /// What a decision must not see, and what it does instead.
 const IMPURE: &[(&str, &str)] = &[

@@ -1,0 +1,254 @@
+//! The fields of a head, taken over from the parser, and what they say of the message's end and of the connection.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{AsWritten, FIELDS_MAX, Reading, Refusal};
+
+/// Room for what the parser finds.
+pub(super) type Found<'a> = [MaybeUninit<httparse::Header<'a>>; FIELDS_MAX];
+
+/// Room that nothing is found in yet, and that nobody has to clear.
+pub(super) fn room<'a>() -> Found<'a> {
+    [const { MaybeUninit::uninit() }; FIELDS_MAX]
+}
+
+/// What the fields of a head say of the message and the connection.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The fields that say a length.
+    pub(super) lengths: usize,
+    /// What the first of them says, if it is one number.
+    pub(super) length: Option<u64>,
+    /// The fields that name codings.
+    pub(super) codings: usize,
+    /// Whether the last of them ends with `chunked`.
+    pub(super) ends_chunked: bool,
+    /// Whether the last of them is `chunked` and nothing else.
+    pub(super) is_chunked: bool,
+    /// Whether `Connection` says `close`, or `keep-alive`.
+    pub(super) closes: bool,
+    pub(super) keeps_alive: bool,
+    /// Whether the message asks to leave HTTP, or names what it leaves for.
+    pub(super) upgrades: bool,
+    /// Whether the body waits for a go-ahead (RFC 9110 section 10.1.1).
+    pub(super) expects_continue: bool,
+}
+
+/// The fields of a head.
+pub(super) struct Fields {
+    pub(super) map: HeaderMap,
+    pub(super) said: Said,
+    pub(super) written: Option<AsWritten>,
+}
+
+/// A head that was copied out of the buffer in which the parser found its parts.
+pub(super) struct Copied {
+    bytes: Bytes,
+    /// Where the buffer stood.
+    base: usize,
+}
+
+impl Copied {
+    pub(super) fn of(head: &[u8]) -> Self {
+        Self {
+            bytes: Bytes::copy_from_slice(head),
+            base: head.as_ptr() as usize,
+        }
+    }
+
+    /// The same part, of the copy.
+    pub(super) fn part(&self, found: &[u8]) -> Bytes {
+        if found.is_empty() {
+            return Bytes::new(); // stands nowhere
+        }
+        let from = found.as_ptr() as usize - self.base;
+        self.bytes.slice(from..from + found.len())
+    }
+}
+
+impl Fields {
+    /// Takes over what was found. Makes room for `more` fields to come.
+    pub(super) fn take(
+        copied: &Copied,
+        found: &[httparse::Header<'_>],
+        reading: Reading,
+        more: usize,
+    ) -> Result<Self, Refusal> {
+        let mut fields = Self {
+            map: HeaderMap::with_capacity(found.len() + more),
+            said: Said::default(),
+            written: reading.keeps_case.then(AsWritten::default),
+        };
+        for field in found {
+            let name = HeaderName::from_bytes(field.name.as_bytes());
+            let name = name.map_err(|_| Refusal::TooLarge)?; // a token, so nothing else can be wrong
+            let value = HeaderValue::from_maybe_shared(copied.part(field.value));
+            let value = value.map_err(|_| Refusal::Unreadable("a value that is none"))?;
+            fields.said.hear(&name, &value);
+            if let Some(written) = &mut fields.written {
+                written.note(&name, copied.part(field.name.as_bytes()));
+            }
+            fields.map.append(name, value);
+        }
+        Ok(fields)
+    }
+}
+
+impl Said {
+    fn hear(&mut self, name: &HeaderName, value: &HeaderValue) {
+        match *name {
+            CONTENT_LENGTH => {
+                self.lengths += 1;
+                if self.lengths == 1 {
+                    self.length = number(value.as_bytes());
+                }
+            }
+            TRANSFER_ENCODING => {
+                self.codings += 1;
+                self.is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                self.ends_chunked = members(value)
+                    .next_back()
+                    .is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+            }
+            CONNECTION => {
+                for option in members(value) {
+                    self.closes |= option.eq_ignore_ascii_case(b"close");
+                    self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            UPGRADE => self.upgrades = true,
+            EXPECT => {
+                self.expects_continue = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The members of a list, blanks around them taken off.
+fn members(value: &HeaderValue) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let members = value.as_bytes().split(|byte| *byte == b',');
+    members.map(<[u8]>::trim_ascii)
+}
+
+/// A length: digits alone, no more than [`LENGTH_MAX`].
+fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut digits = text.iter().copied();
+    let number = digits.try_fold(0_u64, |number, digit| {
+        let digit = char::from(digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    });
+    number.filter(|number| *number <= LENGTH_MAX)
+}
+
+/// The one length that the fields say, also where they say it more than once; they say it once afterwards.
+///
+/// # Errors
+/// When one of them is no number, or they differ (RFC 9110 section 8.6).
+pub fn one_length(headers: &mut HeaderMap) -> Result<Option<u64>, Refusal> {
+    const UNCLEAR: Refusal = Refusal::Unreadable("lengths that differ, or are none");
+    let mut said = headers.get_all(CONTENT_LENGTH).iter().flat_map(members);
+    let Some(first) = said.next() else {
+        return Ok(None);
+    };
+    let length = number(first).ok_or(UNCLEAR)?;
+    let mut is_once = true;
+    for other in said {
+        if other != first {
+            return Err(UNCLEAR);
+        }
+        is_once = false;
+    }
+    if !is_once {
+        let once = HeaderValue::from_bytes(first).map_err(|_| UNCLEAR)?;
+        headers.insert(CONTENT_LENGTH, once);
+    }
+    Ok(Some(length))
+}
+
+/// Whether a head that was incomplete when `known` of the bytes were there may be complete now, or anything looked at for the first
+/// time. Who sends a head byte by byte does not have it parsed as often.
+pub(super) fn is_worth_reading(bytes: &[u8], known: usize) -> bool {
+    known == 0
+        || memchr::memchr_iter(b'\n', bytes.get(known..).unwrap_or_default()).any(|at| {
+            let line = &bytes[..known + at];
+            line.ends_with(b"\n") || line.ends_with(b"\n\r")
+        })
+}
+
+/// The longest body that is believed: somebody on the way may count in 64 bits with a sign.
+pub const LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(lengths: &[&str], expected: Result<Option<u64>, ()>, left: &[&str]) {
+        let mut headers = HeaderMap::new();
+        for length in lengths {
+            headers.append(CONTENT_LENGTH, length.parse().unwrap());
+        }
+
+        let found = one_length(&mut headers);
+
+        assert_eq!(found.map_err(|_| ()), expected, "{lengths:?}");
+        if found.is_ok() {
+            let said: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
+            assert_eq!(said, left, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_said_twice_is_said_once() {
+        check(&[], Ok(None), &[]);
+        check(&["4"], Ok(Some(4)), &["4"]);
+        check(&["4, 4"], Ok(Some(4)), &["4"]);
+        check(&["4", "4"], Ok(Some(4)), &["4"]);
+    }
+
+    #[test]
+    fn what_is_no_length_is_none() {
+        for lengths in [
+            ["4", "5"],
+            ["4", "+4"],
+            ["4", "04"],
+            ["", "4"],
+            ["4,", "4"],
+            ["9223372036854775808", "9223372036854775808"],
+        ] {
+            check(&lengths, Err(()), &[]);
+        }
+        check(
+            &["9223372036854775807"],
+            Ok(Some(LENGTH_MAX)),
+            &["9223372036854775807"],
+        );
+    }
+
+    #[test]
+    fn a_head_is_read_again_only_when_its_end_may_have_come() {
+        let head = b"GET / HTTP/1.1\r\nhost: a\r\n\r\nbody";
+        let end = head.len() - b"body".len();
+
+        for there in 1..=head.len() {
+            for known in 0..there {
+                let expected = known == 0 || (known < end && end <= there);
+                assert_eq!(
+                    is_worth_reading(&head[..there], known),
+                    expected,
+                    "{known} {there}"
+                );
+            }
+        }
+        assert!(is_worth_reading(b"a\n\n", 2) && is_worth_reading(b"a\r\n\n", 3));
+        assert!(!is_worth_reading(b"a\n\rb\n", 3));
+    }
+}
