@@ -55,6 +55,12 @@ impl SharedTcp {
         matches!(SockRef::from(&*self.stream).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Whether a read may find something, as far as the runtime has heard: without a system call, and without waking anybody
+    /// later.
+    pub fn may_be_readable(&self) -> bool {
+        self.stream.try_io(Interest::READABLE, || Ok(())).is_ok()
+    }
+
     /// The next byte, which stays to be read; `None` at the end of the stream.
     ///
     /// # Errors

@@ -17,6 +17,15 @@ pub struct Outbox {
     behind: Vec<u8>,
 }
 
+impl From<Vec<u8>> for Outbox {
+    fn from(front: Vec<u8>) -> Self {
+        Self {
+            front,
+            ..Self::default()
+        }
+    }
+}
+
 impl Outbox {
     /// Where short things are written to, such as heads and what frames a body.
     pub fn end(&mut self) -> &mut Vec<u8> {

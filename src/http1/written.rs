@@ -35,10 +35,13 @@ impl AsWritten {
     }
 }
 
-/// Writes a request's first line, for HTTP/1.1.
+/// Writes a request's first line, for HTTP/1.1. A target without a path has the path `/` (RFC 9112 section 3.2.1).
 pub fn request_head(to: &mut Vec<u8>, method: &Method, target: &str) {
     to.extend_from_slice(method.as_str().as_bytes());
     to.push(b' ');
+    if !target.starts_with(['/', '*']) {
+        to.push(b'/');
+    }
     to.extend_from_slice(target.as_bytes());
     to.extend_from_slice(b" HTTP/1.1\r\n");
 }
@@ -171,6 +174,7 @@ mod tests {
     fn first_lines_are_written_as_they_are_read() {
         let mut written = Vec::new();
         request_head(&mut written, &Method::POST, "/a?b");
+        request_head(&mut written, &Method::GET, "?b");
         status_line(&mut written, Version::HTTP_11, StatusCode::OK, None);
         let odd = StatusCode::from_u16(799).unwrap();
         status_line(&mut written, Version::HTTP_10, odd, None);
@@ -184,7 +188,7 @@ mod tests {
 
         assert_eq!(
             String::from_utf8(written).unwrap(),
-            "POST /a?b HTTP/1.1\r\nHTTP/1.1 200 OK\r\nHTTP/1.0 799 <none>\r\nHTTP/1.1 200 Fine\r\n"
+            "POST /a?b HTTP/1.1\r\nGET /?b HTTP/1.1\r\nHTTP/1.1 200 OK\r\nHTTP/1.0 799 <none>\r\nHTTP/1.1 200 Fine\r\n"
         );
     }
 }

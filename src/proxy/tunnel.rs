@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::upstream::Switched;
+use super::upstream::{Place, Switched, UpstreamEnd};
 use crate::clock;
 
 /// Every open tunnel.
@@ -70,8 +70,7 @@ impl Tunnels {
         let end = self.end.clone();
         self.tasks.spawn(async move {
             let _open = open;
-            let (upstream, _place) = upstream.into_parts();
-            let Some((client, upstream)) = switched(client, upstream, &end).await else {
+            let Some((client, (upstream, _place))) = switched(client, upstream, &end).await else {
                 return;
             };
             let (traffic, began) = (Traffic::new(), clock::now());
@@ -95,19 +94,18 @@ impl Tunnels {
 /// Both connections once they have left HTTP; `None` if one of them never does.
 async fn switched(
     client: OnUpgrade,
-    upstream: OnUpgrade,
+    upstream: Switched,
     end: &CancellationToken,
-) -> Option<(TokioIo<Upgraded>, TokioIo<Upgraded>)> {
-    let both = async { tokio::try_join!(client, upstream) };
+) -> Option<(TokioIo<Upgraded>, (UpstreamEnd, Place))> {
+    let both = async { tokio::join!(client, upstream.into_parts()) };
     let joined = tokio::select! {
         joined = tokio::time::timeout(SWITCH_MAX, both) => joined,
         () = end.cancelled() => return None,
     };
     match joined {
-        Ok(Ok((client, upstream))) => Some((TokioIo::new(client), TokioIo::new(upstream))),
-        Ok(Err(error)) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "no tunnel: one side left before it had switched");
+        Ok((Ok(client), Some(upstream))) => Some((TokioIo::new(client), upstream)),
+        Ok(_) => {
+            tracing::debug!("no tunnel: one side left before it had switched");
             None
         }
         Err(_) => {

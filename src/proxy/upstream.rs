@@ -1,10 +1,9 @@
-//! One attempt on the wire. hyper's errors become a [`Fault`] here, once, and nobody else sees them.
+//! One attempt on the wire. What goes wrong there becomes a [`Fault`] here, once, and nobody else sees the errors.
 //!
 //! The seam between the retry loop and the connections: the loop hands over a request and a [`Tally`], and gets an answer
 //! or a fault that says whether anything was sent. Dropping either closes the connection that it came on, or resets its
 //! stream where that carries other requests, too: a client that leaves stops the upstream's work.
 
-mod answer;
 mod body;
 mod connect;
 mod distrust;
@@ -23,16 +22,15 @@ use std::time::Duration;
 
 use http::header::UPGRADE;
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{Request, Response, StatusCode};
 use prometheus::IntGauge;
 
-use self::answer::Unfit;
 use self::connect::{Connector, Tls};
-use self::lease::{Lease, Unanswered};
+use self::lease::{Answer, Lease, Unanswered};
 use self::pool::Pool;
 use super::body::RequestBody;
 use crate::dns::Resolver;
+use crate::http1::one_length;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 use crate::retry::fields::has;
 use crate::tls::{Expiry, Reloaded};
@@ -40,7 +38,7 @@ use crate::tls::{Expiry, Reloaded};
 pub use self::body::{AnswerBody, Broken};
 pub use self::connect::TlsError;
 pub use self::mark::Tally;
-pub use self::switched::{Place, Switched};
+pub use self::switched::{Place, Switched, UpstreamEnd};
 pub use crate::tls::ClientParams as TlsParams;
 
 /// Where requests go, and over which connections.
@@ -150,11 +148,10 @@ impl Upstream {
             loop {
                 let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
                 lease.expect(tally.mark());
-                let method = request.method().clone();
-                let Unanswered { error, untouched } = match lease.send(request).await {
-                    Ok(response) => {
-                        let received = received(response, lease, &method, asks_upgrade);
-                        return received.map_err(|Unfit| Fault {
+                let Unanswered { kind, untouched } = match lease.send(request).await {
+                    Ok(answer) => {
+                        let received = received(answer, lease, asks_upgrade);
+                        return received.ok_or_else(|| Fault {
                             kind: FaultKind::Unreadable,
                             sent: tally.sent(),
                         });
@@ -169,7 +166,10 @@ impl Upstream {
                 match untouched {
                     Some(unsent) if lease.is_reused() && sent == Sent::Nothing => request = unsent,
                     _ => {
-                        let kind = kind(&error, &lease);
+                        let kind = match kind {
+                            FaultKind::Closed if lease.is_alerted() => FaultKind::TlsAlert,
+                            kind => kind,
+                        };
                         if kind == FaultKind::Http1Required {
                             self.pool.require_http1();
                         }
@@ -182,38 +182,23 @@ impl Upstream {
 }
 
 /// What came back, if it can be believed.
-fn received(
-    mut response: Response<Incoming>,
-    lease: Lease,
-    method: &Method,
-    asks_upgrade: bool,
-) -> Result<Response<AnswerBody>, Unfit> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return match lease {
-            Lease::Whole(whole) if asks_upgrade => {
-                let end = Switched::of(&mut response, whole);
-                Ok(response.map(|incoming| AnswerBody::of_switched(incoming, end)))
+fn received(answer: Answer, lease: Lease, asks_upgrade: bool) -> Option<Response<AnswerBody>> {
+    match (answer, lease) {
+        (Answer::Whole(answered), Lease::Whole(whole)) => {
+            if answered.head.status != StatusCode::SWITCHING_PROTOCOLS {
+                return Some(AnswerBody::of_whole(answered, whole));
             }
-            // Its end of the connection speaks something else now, which nobody asked for.
-            _ => Err(Unfit),
-        };
-    }
-    let keep = answer::settle(method, &mut response)?;
-    Ok(response.map(|incoming| AnswerBody::new(incoming, lease, keep)))
-}
-
-fn kind(error: &hyper::Error, lease: &Lease) -> FaultKind {
-    tracing::debug!(
-        error = error as &dyn std::error::Error,
-        "attempt got no answer"
-    );
-    if let Some(refusal) = http2::refusal(error) {
-        refusal
-    } else if error.is_parse() {
-        FaultKind::Unreadable
-    } else if lease.is_alerted() {
-        FaultKind::TlsAlert
-    } else {
-        FaultKind::Closed
+            // Its end of the connection speaks something else now, which maybe nobody asked for.
+            asks_upgrade.then(|| {
+                let end = Switched::of(whole, answered.came);
+                AnswerBody::of_switched(answered.head, end)
+            })
+        }
+        (Answer::Stream(mut response), Lease::Stream(stream)) => {
+            let is_clear = response.status() != StatusCode::SWITCHING_PROTOCOLS
+                && one_length(response.headers_mut()).is_ok();
+            is_clear.then(|| AnswerBody::of_stream(response, stream))
+        }
+        _ => None, // it is of the lease that it came on
     }
 }

@@ -1,106 +1,136 @@
 //! The body of an upstream's answer, and the connection that it holds until its end.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::{Response, response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::answer::Keep;
-use super::lease::Lease;
+use super::http1;
+use super::lease::Whole;
+use super::streams::Stream;
 use super::switched::Switched;
 
 /// An answer's body; gives its connection back when it ends well, and closes it otherwise, or resets its stream where that
 /// carries other requests, too.
 pub struct AnswerBody {
-    incoming: Incoming,
-    lease: Option<Lease>,
-    keep: Keep,
-    switched: Option<Box<Switched>>,
+    source: Source,
     /// What is told next, and nothing else.
     broken: Option<Broken>,
+}
+
+/// Where the body comes from.
+enum Source {
+    /// A connection of its own.
+    Whole(http1::Incoming),
+    /// A stream of one, until the end.
+    Stream(Incoming, Option<Stream>),
+    /// There is no body, since the connection leaves HTTP.
+    Switched(Option<Box<Switched>>),
+    /// It broke, and nothing follows.
+    Nothing,
 }
 
 /// Why an answer's body did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
-    /// The connection or the stream broke.
+    /// The connection broke.
     #[error(transparent)]
-    Wire(#[from] hyper::Error),
-    /// The upstream ended the stream in the middle of its answer and called that no error.
+    Http1(io::Error),
+    /// The chunks cannot be read.
+    #[error(transparent)]
+    Chunks(#[from] crate::http1::Broken),
+    /// The stream broke.
+    #[error(transparent)]
+    Http2(hyper::Error),
+    /// The upstream ended the connection or the stream in the middle of its answer and called that no error.
     #[error("the stream ended before the answer did")]
     CutShort,
 }
 
 impl AnswerBody {
-    /// The body of an answer that came on `lease`.
-    pub(super) fn new(incoming: Incoming, lease: Lease, keep: Keep) -> Self {
-        let mut body = Self {
-            incoming,
-            lease: Some(lease),
-            keep,
-            switched: None,
-            broken: None,
-        };
-        body.finish_at_end();
-        body
+    /// The answer that came on a connection of its own.
+    pub(super) fn of_whole(answered: http1::Answered, whole: Whole) -> Response<Self> {
+        let (head, incoming) = http1::Incoming::new(answered, whole);
+        Response::from_parts(head, Self::of(Source::Whole(incoming)))
     }
 
-    /// What stands for the body where the connection leaves HTTP.
-    pub(super) fn of_switched(incoming: Incoming, end: Switched) -> Self {
+    /// The answer that came on a stream.
+    pub(super) fn of_stream(response: Response<Incoming>, stream: Stream) -> Response<Self> {
+        response.map(|incoming| {
+            let mut source = Source::Stream(incoming, Some(stream));
+            source.finish_at_end();
+            Self::of(source)
+        })
+    }
+
+    /// What stands for an answer where the connection leaves HTTP.
+    pub(super) fn of_switched(head: response::Parts, end: Switched) -> Response<Self> {
+        let source = Source::Switched(Some(Box::new(end)));
+        Response::from_parts(head, Self::of(source))
+    }
+
+    fn of(source: Source) -> Self {
         Self {
-            incoming,
-            lease: None,
-            keep: Keep::No,
-            switched: Some(Box::new(end)),
+            source,
             broken: None,
         }
     }
 
     /// The connection, if it leaves HTTP.
     pub fn take_switched(&mut self) -> Option<Switched> {
-        self.switched.take().map(|end| *end)
+        match &mut self.source {
+            Source::Switched(end) => end.take().map(|end| *end),
+            _ => None,
+        }
     }
+}
 
-    /// Whether hyper calls an end what is none: it takes any RST_STREAM with NO_ERROR for the end of the body, and RFC 9113
-    /// section 8.1 lets it only follow a whole answer.
-    fn is_cut_short(&self) -> bool {
-        matches!(self.lease, Some(Lease::Stream(_))) && !self.incoming.is_end_stream()
-    }
-
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        match &mut self.lease {
-            Some(Lease::Whole(whole)) => whole.connection.poll_frame(cx, &mut self.incoming),
-            _ => Pin::new(&mut self.incoming).poll_frame(cx),
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self {
+            Self::Whole(incoming) => incoming.poll_frame(cx),
+            Self::Stream(incoming, _) => {
+                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                // hyper takes any RST_STREAM with NO_ERROR for the end of the body, and RFC 9113 section 8.1 lets it only
+                // follow a whole answer.
+                if frame.is_none() && !incoming.is_end_stream() {
+                    return Poll::Ready(Some(Err(Broken::CutShort)));
+                }
+                // Nothing follows trailers, and hyper does not ask whether anything does.
+                let is_trailers = matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
+                if frame.is_none() || is_trailers {
+                    self.finish();
+                } else {
+                    self.finish_at_end();
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Broken::Http2)))
+            }
+            Self::Switched(_) | Self::Nothing => Poll::Ready(None),
         }
     }
 
-    /// The answer ends here, and badly.
-    ///
-    /// That is told a moment later: whoever passes the answer on has a moment to send what came before, which would be thrown away
-    /// with the connection to the client, the head included.
-    fn break_off(
-        &mut self,
-        broken: Broken,
-        cx: &Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        drop(self.lease.take());
-        self.broken = Some(broken);
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Whole(incoming) => incoming.is_over(),
+            Self::Stream(incoming, _) => incoming.is_end_stream(),
+            Self::Switched(_) | Self::Nothing => true,
+        }
     }
 
     fn finish_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
+        if self.is_over() {
             self.finish();
         }
     }
 
+    /// A stream may be used again, or end with its connection.
     fn finish(&mut self) {
-        match (self.lease.take(), self.keep) {
-            (Some(lease), Keep::Yes) => lease.give_back(),
-            (closed, _) => drop(closed),
+        if let Self::Stream(_, stream) = self {
+            drop(stream.take());
         }
     }
 }
@@ -116,29 +146,29 @@ impl Body for AnswerBody {
         if let Some(broken) = self.broken.take() {
             return Poll::Ready(Some(Err(broken)));
         }
-        let frame = match ready!(self.poll_incoming(cx)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => return self.break_off(Broken::Wire(error), cx),
-            None if self.is_cut_short() => return self.break_off(Broken::CutShort, cx),
-            None => {
-                self.finish();
-                return Poll::Ready(None);
+        match ready!(self.source.poll_frame(cx)) {
+            // The answer ends here, and badly. That is told a moment later: whoever passes the answer on has a moment to
+            // send what came before, which would be thrown away with the connection to the client, the head included.
+            Some(Err(broken)) => {
+                self.source = Source::Nothing;
+                self.broken = Some(broken);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
-        };
-        // Nothing follows trailers, and hyper does not ask whether anything does.
-        if frame.is_trailers() {
-            self.finish();
-        } else {
-            self.finish_at_end();
+            frame => Poll::Ready(frame),
         }
-        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.broken.is_none() && self.source.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            Source::Whole(incoming) => incoming.size_hint(),
+            Source::Stream(incoming, _) => incoming.size_hint(),
+            Source::Switched(_) => SizeHint::with_exact(0),
+            Source::Nothing => SizeHint::default(),
+        }
     }
 }

@@ -84,11 +84,7 @@ impl Connector {
     }
 
     /// A new connection, or what prevented it, within `limit`. Nothing of any request was sent either way.
-    pub(super) async fn connect(
-        &self,
-        offer: Offer,
-        limit: Duration,
-    ) -> Result<(SharedTcp, Transport), Fault> {
+    pub(super) async fn connect(&self, offer: Offer, limit: Duration) -> Result<Transport, Fault> {
         tokio::time::timeout(limit, self.dial(offer))
             .await
             .unwrap_or(Err(FaultKind::ConnectTimeout))
@@ -98,7 +94,7 @@ impl Connector {
             })
     }
 
-    async fn dial(&self, offer: Offer) -> Result<(SharedTcp, Transport), FaultKind> {
+    async fn dial(&self, offer: Offer) -> Result<Transport, FaultKind> {
         let mut tcp = self.tcp.clone();
         std::future::poll_fn(|cx| tcp.poll_ready(cx))
             .await
@@ -115,14 +111,14 @@ impl Connector {
         })?;
         let shared = SharedTcp::new(stream.into_inner());
         let transport = match &self.tls {
-            None => Transport::Plain(shared.clone()),
+            None => Transport::Plain(shared),
             Some((tls, name)) => {
                 let handshakes = tls.load();
                 let connector = match offer {
                     Offer::Both => &handshakes.both,
                     Offer::Http1 => &handshakes.http1,
                 };
-                let connecting = connector.connect(name.clone(), shared.clone());
+                let connecting = connector.connect(name.clone(), shared);
                 let stream = connecting.await.map_err(|error| {
                     let kind = distrust::kind(&error);
                     tracing::warn!(
@@ -136,7 +132,7 @@ impl Connector {
                 Transport::Tls(Box::new(stream))
             }
         };
-        Ok((shared, transport))
+        Ok(transport)
     }
 }
 

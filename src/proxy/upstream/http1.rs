@@ -1,139 +1,251 @@
-//! HTTP/1.1 connections to the upstream: one request at a time.
+//! HTTP/1.1 connections to the upstream: one request at a time, written and read by whoever has the connection.
 //!
-//! What is said here is how such a connection is made and driven; which request gets it, and when, is the business of
-//! the [`pool`](super::pool).
+//! What is said here is how a request goes out and the head of its answer comes in; which request gets a connection, and when,
+//! is the business of the [`pool`](super::pool). Nobody polls an unused connection.
 //!
-//! A connection is driven by the task of the request that has it: see [`driver`].
+//! The task of the request writes and waits for the answer. Only an upload that is still on its way when its answer begins gets a
+//! task of its own ([`upload`]), since the client may take nothing of the answer for a while. The socket is shared with that one
+//! ([`socket`]), and with nobody otherwise. The body of the answer is read from it as it is asked for ([`incoming`]).
 
-mod driver;
+mod awaited;
+mod incoming;
+mod socket;
+mod upload;
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::{Body, Frame, Incoming};
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, request};
+use http_body::Body;
 use tokio_util::task::TaskTracker;
 
-use self::driver::{Driver, Upload, silent};
+use self::awaited::{Awaited, poll_some};
+use self::upload::{Unsent, Upload};
 use super::HeaderCase;
 use super::http2::HEADER_BYTES_MAX;
 use super::lease::Unanswered;
 use super::wire::{Held, Ledger, Transport, Wire};
 use crate::clock;
+use crate::http1::{AsWritten, Case, Framing, Reading, one_length, request_head, write_fields};
 use crate::proxy::body::RequestBody;
-use crate::retry::classify::{Fault, FaultKind, Sent};
-use crate::tcp::SharedTcp;
+use crate::retry::classify::FaultKind;
+use crate::retry::fields::present;
+
+pub(super) use self::awaited::Answered;
+pub(super) use self::incoming::Incoming;
+pub(super) use self::socket::Socket;
+pub(super) use self::upload::Apart;
 
 /// A connection that carries one request at a time, and is closed when it is dropped.
 pub(super) struct Connection {
-    sender: SendRequest<Upload>,
-    driver: Driver,
-    /// The socket, to be asked whether it is quiet.
-    pub(super) tcp: SharedTcp,
+    socket: Socket,
+    /// What of the latest request goes on by itself.
+    apart: Option<Apart>,
+    header_case: HeaderCase,
     /// Who is told of the next byte written.
     pub(super) ledger: Arc<Ledger>,
     /// When it was made.
     pub(super) born: Instant,
 }
 
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    /// What came is none.
+    #[error(transparent)]
+    Unreadable(#[from] crate::http1::Refusal),
+    /// The connection ended before there was one.
+    #[error("the connection ended before the answer's head")]
+    Ended,
+    /// The connection broke before there was one.
+    #[error(transparent)]
+    Broken(#[from] std::io::Error),
+    /// The request could not be written to its end.
+    #[error(transparent)]
+    Unsent(#[from] Unsent),
+}
+
+/// How far a request is written.
+enum Progress {
+    UnderWay,
+    Written,
+    /// The upstream takes no more of it, and may have said why.
+    Refused(Unsent),
+}
+
 impl Connection {
     /// Speaks HTTP/1.1 over a transport that was just made.
-    pub(super) async fn open(
-        (tcp, transport): (SharedTcp, Transport),
-        header_case: HeaderCase,
-        held: Held,
-    ) -> Result<Self, Fault> {
+    pub(super) fn open(transport: Transport, header_case: HeaderCase, held: Held) -> Self {
         let ledger = Arc::new(Ledger::default());
-        let wire = TokioIo::new(Wire::new(transport, Arc::clone(&ledger), held));
-        let (sender, connection) = Builder::new()
-            .preserve_header_case(header_case.preserve)
-            .title_case_headers(header_case.title)
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .handshake(wire)
-            .await
-            .map_err(|_| Fault {
-                kind: FaultKind::Closed,
-                sent: Sent::Nothing,
-            })?;
-        Ok(Self {
-            sender,
-            driver: Driver::new(connection),
-            tcp,
+        Self {
+            socket: Socket::new(Wire::new(transport, Arc::clone(&ledger), held)),
+            apart: None,
+            header_case,
             ledger,
             born: clock::now(),
-        })
+        }
     }
 
     /// Sends a request, and returns the answer as soon as its head is there.
-    pub(super) fn send<'a>(
-        &'a mut self,
+    ///
+    /// A connection that is found closed, or on which something came that nobody asked for, gets nothing of it.
+    pub(super) async fn send(
+        &mut self,
         request: Request<RequestBody>,
-        tasks: &'a TaskTracker,
-    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send + 'a {
-        let request = request.map(|body| self.driver.upload(body));
-        let sent = self.sender.try_send_request(request);
-        let (driver, ledger) = (&mut self.driver, &self.ledger);
-        async move {
-            let mut sent = pin!(sent);
-            let sent = poll_fn(|cx| driver.poll(cx, |cx| sent.as_mut().poll(cx)));
-            let response = sent.await.map_err(|mut error| Unanswered {
-                untouched: error.take_message().map(Upload::taken_back),
-                error: error.into_error(),
-            })?;
-            if driver.has_upload() || ledger.holds_back() {
-                // It goes on whether or not the client takes anything of the answer.
-                driver.run_apart(tasks);
-            }
-            Ok(response)
+        tasks: &TaskTracker,
+    ) -> Result<Answered, Unanswered> {
+        if self.has_news() {
+            return Err(Unanswered {
+                kind: FaultKind::Closed,
+                untouched: Some(request),
+            });
         }
+        let (mut parts, body) = request.into_parts();
+        let reading = Reading {
+            head_bytes_max: BUFFER_BYTES_MAX,
+            keeps_case: self.header_case.preserve,
+        };
+        let mut upload = self.upload(&mut parts, body);
+        let mut awaited = Awaited::new(parts.method, reading);
+        let mut progress = Progress::UnderWay;
+        let answered = poll_fn(|cx| self.poll(cx, &mut upload, &mut progress, &mut awaited)).await;
+        let answered = answered.map_err(|error| {
+            let kind = error.kind();
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "attempt got no answer");
+            Unanswered {
+                kind,
+                untouched: None,
+            }
+        })?;
+        match progress {
+            Progress::Written => {}
+            // It goes on whether or not the client takes anything of the answer.
+            Progress::UnderWay => {
+                let socket = self.socket.clone();
+                self.apart = Some(upload.run_apart(socket, tasks));
+            }
+            Progress::Refused(_) => {
+                return Ok(Answered {
+                    keeps_alive: false,
+                    ..answered
+                });
+            }
+        }
+        Ok(answered)
     }
 
-    /// Polls for the next frame of the answer that came over the connection.
-    pub(super) fn poll_frame(
+    /// Writes, and looks for the answer, which may come before all is written.
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        answer: &mut Incoming,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        // What came with the head is there already.
-        let there = Pin::new(&mut *answer).poll_frame(&mut silent());
-        if there.is_ready() {
-            return there;
+        upload: &mut Upload,
+        progress: &mut Progress,
+        awaited: &mut Awaited,
+    ) -> Poll<Result<Answered, NoAnswer>> {
+        if let Progress::UnderWay = progress {
+            *progress = match upload.poll(cx, &mut self.socket) {
+                Poll::Pending => Progress::UnderWay,
+                Poll::Ready(Ok(())) => Progress::Written,
+                Poll::Ready(Err(unsent @ Unsent::Refused(_))) => Progress::Refused(unsent),
+                Poll::Ready(Err(unsent)) => return Poll::Ready(Err(unsent.into())),
+            };
         }
-        self.driver.poll(cx, |cx| Pin::new(answer).poll_frame(cx))
+        let answered = awaited.poll(cx, &mut self.socket);
+        match std::mem::replace(progress, Progress::UnderWay) {
+            Progress::Refused(unsent) if !matches!(answered, Poll::Ready(Ok(_))) => {
+                Poll::Ready(Err(unsent.into()))
+            }
+            kept => {
+                *progress = kept;
+                answered
+            }
+        }
     }
 
-    /// Leaves it to a task to drive the connection from now on.
-    pub(super) fn run_apart(&mut self, tasks: &TaskTracker) {
-        self.driver.run_apart(tasks);
+    /// What is to be written of a request, its head first.
+    fn upload(&self, parts: &mut request::Parts, body: RequestBody) -> Upload {
+        let framing = frame(&mut parts.headers, &body);
+        let HeaderCase { title, .. } = self.header_case;
+        let case = match parts.extensions.get::<AsWritten>() {
+            Some(names) => Case::AsWritten {
+                names,
+                is_title: title,
+            },
+            None if title => Case::Title,
+            None => Case::Lower,
+        };
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        request_head(&mut head, &parts.method, target);
+        write_fields(&mut head, &parts.headers, case);
+        head.extend_from_slice(b"\r\n");
+        Upload::new(head, framing, &parts.headers, body, title)
     }
 
-    /// Whether it can carry a request, as far as anybody has looked.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+    /// Whether anything came on an unused connection, or it ended, as far as the runtime has heard.
+    fn has_news(&mut self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        self.socket.may_be_readable() && poll_some(&mut self.socket, &mut nobody, |_| ()).is_ready()
     }
 
-    /// Whether nothing of the last request is left to be done.
-    pub(super) fn is_done(&self) -> bool {
-        self.is_ready() && !self.ledger.holds_back()
+    /// Whether nothing has come on an unused connection, as the kernel knows at this moment.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.socket.is_quiet()
     }
 
-    /// Whether it has ended.
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+    /// What goes on by itself, and has to end before another request.
+    pub(super) fn take_apart(&mut self) -> Option<Apart> {
+        self.apart.take()
     }
 
-    /// Waits until it can carry a request; a task drives it meanwhile. Returns whether it can.
-    pub(super) async fn ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+    /// The socket, for what is spoken on it behind HTTP.
+    pub(super) fn into_socket(self) -> (Socket, Option<Apart>) {
+        (self.socket, self.apart)
     }
 }
 
-/// What a connection may hold of what it reads or writes: room for the longest head that is taken, and of a body no more than helps.
-/// hyper would hold six times as much for each client that takes nothing of its answer.
+impl NoAnswer {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Unreadable(_) => FaultKind::Unreadable,
+            Self::Ended | Self::Broken(_) | Self::Unsent(_) => FaultKind::Closed,
+        }
+    }
+}
+
+/// How the body is framed, as the head says it or else is made to.
+fn frame(headers: &mut HeaderMap, body: &RequestBody) -> Framing {
+    let [has_length, is_coded] = present(headers, &FRAMING);
+    if is_coded {
+        headers.remove(CONTENT_LENGTH);
+        return Framing::Chunked;
+    }
+    let said = has_length.then(|| one_length(headers));
+    let said = said.and_then(|length| length.ok().flatten());
+    match said.or_else(|| body.size_hint().exact()) {
+        Some(0) => Framing::Nothing,
+        Some(length) => {
+            if said.is_none() {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            Framing::Sized(length)
+        }
+        None => {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            Framing::Chunked
+        }
+    }
+}
+
+static FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];
+
+/// Room for most heads.
+const HEAD_BYTES: usize = 1000;
+
+/// What a connection may hold of what it reads: room for the longest head that is taken, and of a body no more than helps.
 const BUFFER_BYTES_MAX: usize = HEADER_BYTES_MAX as usize;

@@ -8,12 +8,13 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::http1::Connection;
+use super::http1::{Answered, Connection};
 use super::http2;
 use super::mark::Mark;
 use super::pool::Inner;
 use super::streams::Stream;
 use crate::proxy::body::RequestBody;
+use crate::retry::classify::FaultKind;
 
 /// A place for one request.
 pub(super) enum Lease {
@@ -34,15 +35,22 @@ pub(super) struct Whole {
 
 /// A request without an answer.
 pub(super) struct Unanswered {
-    /// What hyper says.
-    pub(super) error: hyper::Error,
-    /// The request as it was, if hyper had not begun with it.
+    /// Why.
+    pub(super) kind: FaultKind,
+    /// The request as it was, if nobody had begun with it.
     pub(super) untouched: Option<Request<RequestBody>>,
 }
 
+/// An answer's head, and what its body comes from.
+pub(super) enum Answer {
+    /// A connection.
+    Whole(Answered),
+    /// A stream of one.
+    Stream(Response<Incoming>),
+}
+
 /// A request on its way, until there is an answer's head.
-pub(super) type Sending<'a> =
-    Pin<Box<dyn Future<Output = Result<Response<Incoming>, Unanswered>> + Send + 'a>>;
+pub(super) type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, Unanswered>> + Send + 'a>>;
 
 impl Lease {
     /// The next byte written on the connection may be the first of this attempt.
@@ -74,16 +82,14 @@ impl Lease {
     /// Boxed here, since everything that waits for it would else have room for a request or two more, and be moved with it.
     pub(super) fn send(&mut self, request: Request<RequestBody>) -> Sending<'_> {
         match self {
-            Self::Whole(whole) => Box::pin(whole.connection.send(request, &whole.pool.tasks)),
-            Self::Stream(stream) => Box::pin(send_in_stream(stream, request)),
-        }
-    }
-
-    /// The answer ended well: the connection may carry another request once the protocol agrees.
-    pub(super) fn give_back(self) {
-        match self {
-            Self::Whole(whole) => whole.give_back(),
-            Self::Stream(stream) => drop(stream),
+            Self::Whole(whole) => {
+                let sending = whole.connection.send(request, &whole.pool.tasks);
+                Box::pin(async { sending.await.map(Answer::Whole) })
+            }
+            Self::Stream(stream) => {
+                let sending = send_in_stream(stream, request);
+                Box::pin(async { sending.await.map(Answer::Stream) })
+            }
         }
     }
 }
@@ -105,40 +111,39 @@ async fn send_in_stream(
         if untouched.is_some() || http2::is_farewell(error.error()) {
             stream.retire_connection();
         }
+        let error = error.into_error();
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "attempt got no answer"
+        );
         Unanswered {
             untouched,
-            error: error.into_error(),
+            kind: http2::refusal(&error).unwrap_or(FaultKind::Closed),
         }
     })
 }
 
 impl Whole {
-    /// Leaves it to a task to drive the connection from now on.
-    pub(super) fn run_apart(&mut self) {
-        self.connection.run_apart(&self.pool.tasks);
-    }
-
-    fn give_back(self) {
+    /// The answer ended well: the connection may carry another request, once the last one is written.
+    pub(super) fn give_back(self) {
         let Self {
             mut connection,
             pool,
             slot,
             ..
         } = self;
-        if connection.is_done() {
-            pool.put_idle(connection);
-        } else if !connection.is_closed() {
-            connection.run_apart(&pool.tasks);
-            let later = Arc::clone(&pool);
-            pool.tasks.spawn(async move {
-                if let Ok(true) = tokio::time::timeout(READY_WAIT, connection.ready()).await {
-                    later.put_idle(connection);
-                }
-                drop(slot);
-            });
-        }
+        let Some(apart) = connection.take_apart() else {
+            return pool.put_idle(connection);
+        };
+        let later = Arc::clone(&pool);
+        pool.tasks.spawn(async move {
+            if let Ok(true) = tokio::time::timeout(WRITTEN_WAIT, apart.is_written()).await {
+                later.put_idle(connection);
+            }
+            drop(slot);
+        });
     }
 }
 
-/// How long a connection whose answer has ended may take to become ready again, say because the upload is not through.
-const READY_WAIT: Duration = Duration::from_secs(1);
+/// How long a connection whose answer has ended may take to get its request written to the end.
+const WRITTEN_WAIT: Duration = Duration::from_secs(1);

@@ -160,8 +160,7 @@ impl Inner {
         let is_hot = trust == Trust::Any && rested < HOT;
         rested < self.params.idle
             && now.saturating_duration_since(connection.born) < self.params.max_age
-            && connection.is_ready()
-            && (is_hot || connection.tcp.is_quiet())
+            && (is_hot || connection.is_quiet())
     }
 
     pub(super) fn put_idle(&self, connection: Box<http1::Connection>) {
@@ -225,7 +224,7 @@ impl Inner {
             // So it speaks HTTP/2 only: to hold it to HTTP/1.1 would be to speak to it no more.
             self.required.forget();
         }
-        let (tcp, transport) = made?;
+        let transport = made?;
         let is_http2 = transport.speaks_http2();
         if offer == Offer::Both {
             self.may_share.store(is_http2, Ordering::Relaxed);
@@ -237,8 +236,8 @@ impl Inner {
             return Ok(Lease::Stream(self.streams.add(made.await?, retirements)));
         }
         let held = Held::new(self.open.clone(), None);
-        let made = http1::Connection::open((tcp, transport), self.header_case, held);
-        Ok(self.whole(Box::new(made.await?), slot, false))
+        let made = http1::Connection::open(transport, self.header_case, held);
+        Ok(self.whole(Box::new(made), slot, false))
     }
 
     fn whole(

@@ -1,7 +1,7 @@
 //! The bytes of one connection to the upstream, and who handed it the first one.
 //!
-//! Whether a byte was written decides whether a failed request may be sent again, and hyper does not tell. So the stream
-//! under hyper keeps a [`Ledger`]: which attempts the next byte may be the first of.
+//! Whether a byte was written decides whether a failed request may be sent again, and nobody else can tell. So the stream
+//! under HTTP keeps a [`Ledger`]: which attempts the next byte may be the first of.
 
 use std::io;
 use std::pin::Pin;
@@ -25,8 +25,6 @@ pub(super) struct Ledger {
     marks: Mutex<Vec<Arc<Mark>>>,
     heard: AtomicBool,
     alerted: AtomicBool,
-    /// Whether the peer has not taken all that was to be written.
-    holds_back: AtomicBool,
     conversed: Notify,
 }
 
@@ -74,18 +72,6 @@ impl Ledger {
     /// Whether the peer broke off TLS with an alert: in TLS 1.3 it may turn down our certificate after the handshake.
     pub(super) fn is_alerted(&self) -> bool {
         self.alerted.load(Ordering::Relaxed)
-    }
-
-    /// Whether something is still to be written that the peer has no room for: the end of a body, say, which hyper and TLS hold for
-    /// it while they take the body for sent.
-    pub(super) fn holds_back(&self) -> bool {
-        self.holds_back.load(Ordering::Relaxed)
-    }
-
-    /// What became of the latest attempt to write.
-    fn note<T>(&self, written: &Poll<T>) {
-        self.holds_back
-            .store(written.is_pending(), Ordering::Relaxed);
     }
 
     fn enter(&self, bytes: usize) {
@@ -138,6 +124,24 @@ impl<S> Wire<S> {
     }
 }
 
+impl Wire<Transport> {
+    /// Whether a read may find something, as far as anybody has heard.
+    pub(super) fn may_be_readable(&self) -> bool {
+        match &self.stream {
+            Transport::Plain(tcp) => tcp.may_be_readable(),
+            Transport::Tls(_) => true, // it may hold what it has deciphered
+        }
+    }
+
+    /// Whether nothing has come, as the kernel knows at this moment.
+    pub(super) fn is_quiet(&self) -> bool {
+        match &self.stream {
+            Transport::Plain(tcp) => tcp.is_quiet(),
+            Transport::Tls(tls) => tls.get_ref().0.is_quiet(),
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> Wire<S> {
     /// A write failed. If it did because the peer has broken off TLS, its alert came before, and may not be read yet: in the middle
     /// of an upload nobody reads for a while. Into no room at all, so that nothing of an answer is lost.
@@ -176,9 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.ledger.note(&written);
-        let written = ready!(written);
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
         let bytes = written.inspect_err(|_| self.hear_last_words(cx))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
@@ -189,9 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.ledger.note(&written);
-        let written = ready!(written);
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
         let bytes = written.inspect_err(|_| self.hear_last_words(cx))?;
         self.ledger.enter(bytes);
         Poll::Ready(Ok(bytes))
@@ -202,9 +202,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.ledger.note(&flushed);
-        Poll::Ready(ready!(flushed).inspect_err(|_| self.hear_last_words(cx)))
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        Poll::Ready(flushed.inspect_err(|_| self.hear_last_words(cx)))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -273,31 +272,3 @@ impl AsyncWrite for Transport {
 /// Past so many attempts that wait for a peer which takes nothing, those that nobody waits for any more are forgotten, and
 /// not counted. The others are no more than the connection has streams.
 const MARKS_MAX: usize = 1024;
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, duplex};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn what_the_peer_has_no_room_for_is_held_back_until_it_takes_it() {
-        let (stream, mut peer) = duplex(4);
-        let ledger = Arc::new(Ledger::default());
-        let held = Held::new(IntGauge::new("open", "open").unwrap(), None);
-        let mut wire = Wire::new(stream, Arc::clone(&ledger), held);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-
-        let first = Pin::new(&mut wire).poll_write(&mut cx, b"abcdef");
-        assert!(matches!(first, Poll::Ready(Ok(4))));
-        assert!(!ledger.holds_back());
-        assert!(Pin::new(&mut wire).poll_write(&mut cx, b"ef").is_pending());
-        assert!(ledger.holds_back());
-
-        peer.read_exact(&mut [0; 4]).await.unwrap();
-        let rest = Pin::new(&mut wire).poll_write(&mut cx, b"ef");
-
-        assert!(matches!(rest, Poll::Ready(Ok(2))));
-        assert!(!ledger.holds_back());
-    }
-}
