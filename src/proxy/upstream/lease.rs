@@ -137,7 +137,7 @@ impl Whole {
         };
         let later = Arc::clone(&pool);
         pool.tasks.spawn(async move {
-            if let Ok(true) = tokio::time::timeout(WRITTEN_WAIT, apart.is_written()).await {
+            if let Ok(true) = tokio::time::timeout(WRITTEN_WAIT, apart.written()).await {
                 later.put_idle(connection);
             }
             drop(slot);

@@ -46,7 +46,7 @@ impl Switched {
     /// if the request never is.
     pub async fn into_parts(self) -> Option<(UpstreamEnd, Place)> {
         if let Some(apart) = self.apart
-            && !apart.is_written().await
+            && !apart.written().await
         {
             return None;
         }

@@ -140,7 +140,7 @@ impl Upload {
 
 impl Apart {
     /// Waits for its end. Whether it came to a good one.
-    pub(in crate::proxy::upstream) async fn is_written(mut self) -> bool {
+    pub(in crate::proxy::upstream) async fn written(mut self) -> bool {
         (&mut self.0).await.unwrap_or(false)
     }
 }
