@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, request};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -55,10 +55,6 @@ impl<'a> Exchange<'a> {
             .map_err(|_| Error::Malformed("the target is no path"))?;
         outbound.shape(&mut parts);
         let headers = &mut parts.headers;
-        if body.size_hint().exact().is_none() && !headers.contains_key(CONTENT_LENGTH) {
-            // hyper takes a GET whose length nobody knows for one without a body, and would drop it.
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
         let subject = subject(lane, &parts.method, headers, shared.bypass);
         let signer = speak_for(lane, &outbound, signed.as_ref(), headers);
         if !shared.bypass {

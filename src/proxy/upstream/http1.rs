@@ -249,3 +249,6 @@ const HEAD_BYTES: usize = 1000;
 
 /// What a connection may hold of what it reads: room for the longest head that is taken, and of a body no more than helps.
 const BUFFER_BYTES_MAX: usize = HEADER_BYTES_MAX as usize;
+
+#[cfg(test)]
+mod tests;
