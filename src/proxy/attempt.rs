@@ -52,7 +52,7 @@ pub struct Exchange<'a> {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    /// Where hyper keeps the case of the header names, if it was told to.
+    /// With the names of the header fields as they came, where that is wanted.
     extensions: Extensions,
     /// The client's connection, once it has left HTTP.
     client_end: Option<OnUpgrade>,

@@ -3,7 +3,7 @@
 //! A tunnel begins when both sides have switched: the upstream's 101 has come, and its head has gone out to the client. Each
 //! direction ends by itself and is passed on as the end of that direction only; the tunnel ends with the second. It ends
 //! earlier when either connection breaks, when nothing has moved for [`IDLE_MAX`], or when redrive stops; then both
-//! connections are closed. What was sent right behind the handshake is part of it, hyper hands it over with the connection.
+//! connections are closed. What was sent right behind the handshake is part of it, and handed over with the connection.
 //!
 //! A tunnel is no request: it has no deadline and no turn at the door, and its request was counted when the 101 went out. It
 //! keeps its place among the connections of both sides, and a drain waits for it.

@@ -158,7 +158,7 @@ impl Upstream {
                     }
                     Err(unanswered) => unanswered,
                 };
-                // On a shared connection a byte may have been somebody else's, and hyper alone knows.
+                // On a shared connection a byte may have been somebody else's, and HTTP/2 alone knows.
                 let sent = match (&untouched, &lease) {
                     (Some(_), Lease::Stream(_)) => Sent::Nothing,
                     _ => tally.sent(),
