@@ -30,7 +30,6 @@ pub use self::aws::Payload;
 #[cfg(feature = "sigv4")]
 use self::aws::Signatory;
 use self::key::Followed;
-use super::body::RequestBody;
 use crate::tls::Reloaded;
 
 pub use self::key::{KeyError, Unfit, api_key};
@@ -142,7 +141,7 @@ impl Signer {
     /// When there are no credentials, or the request cannot be signed.
     pub async fn sign(
         &self,
-        request: &mut Request<RequestBody>,
+        request: &mut Request<()>,
         payload: &Payload,
         by: Instant,
     ) -> Result<(), Unsigned> {

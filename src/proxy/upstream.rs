@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use http::header::UPGRADE;
 use http::uri::{Authority, Scheme};
-use http::{Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri, request};
 use prometheus::IntGauge;
 
 use self::connect::{Connector, Tls};
@@ -76,6 +76,19 @@ pub struct HeaderCase {
     pub preserve: bool,
 }
 
+/// The head of a request, which stays with whoever sends it: it may be sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Path and query.
+    pub uri: &'a Uri,
+    /// All that is said to the upstream.
+    pub headers: &'a HeaderMap,
+    /// Among them the names as they came, where they are to be kept so.
+    pub extensions: &'a Extensions,
+}
+
 /// Which connections a request may be sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
@@ -83,6 +96,17 @@ pub enum Trust {
     Any,
     /// Only one that shows no sign of being closed, since the request may not be sent twice.
     Settled,
+}
+
+impl<'a> From<&'a request::Parts> for Head<'a> {
+    fn from(parts: &'a request::Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+        }
+    }
 }
 
 /// One upstream and its connections.
@@ -137,18 +161,19 @@ impl Upstream {
     /// When there is no answer: why, and whether a byte was written.
     pub fn send<'a>(
         &'a self,
-        mut request: Request<RequestBody>,
+        head: Head<'a>,
+        mut body: RequestBody,
         trust: Trust,
         tally: &'a Tally,
         connect: Duration,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Fault>> + Send + 'a {
-        let asks_upgrade = has(request.headers(), &UPGRADE);
+        let asks_upgrade = has(head.headers, &UPGRADE);
         // A block, since the future of a function has room for its arguments twice.
         async move {
             loop {
                 let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
                 lease.expect(tally.mark());
-                let Unanswered { kind, untouched } = match lease.send(request).await {
+                let Unanswered { kind, untouched } = match lease.send(head, body).await {
                     Ok(answer) => {
                         let received = received(answer, lease, asks_upgrade);
                         return received.ok_or_else(|| Fault {
@@ -164,7 +189,7 @@ impl Upstream {
                     _ => tally.sent(),
                 };
                 match untouched {
-                    Some(unsent) if lease.is_reused() && sent == Sent::Nothing => request = unsent,
+                    Some(unsent) if lease.is_reused() && sent == Sent::Nothing => body = unsent,
                     _ => {
                         let kind = match kind {
                             FaultKind::Closed if lease.is_alerted() => FaultKind::TlsAlert,

@@ -17,7 +17,7 @@ use crate::config::{self, Config, Flags, Sources};
 use crate::dns::Resolver;
 use crate::proxy::body::{BoxError, RequestBody};
 use crate::proxy::peek::{BodyHead, Peeked};
-use crate::proxy::upstream::{self, AnswerBody, HeaderCase, Tally, Trust, Upstream};
+use crate::proxy::upstream::{self, AnswerBody, Head, HeaderCase, Tally, Trust, Upstream};
 use crate::retry::classify::{Fault, FaultKind, Outcome, Rules, Sent};
 use crate::tls::{Expiries, Expiry};
 
@@ -156,10 +156,11 @@ impl Site<'_> {
     ) -> Result<(Response<AnswerBody>, Duration), Fault> {
         let started = clock::now();
         let tally = Tally::new(self.prober.uncounted.clone());
-        let request = self.request(path, key);
+        let (head, body) = self.request(path, key).into_parts();
+        let head = Head::from(&head);
         let answer = self
             .upstream
-            .send(request, Trust::Any, &tally, CONNECT_TIME_MAX);
+            .send(head, body, Trust::Any, &tally, CONNECT_TIME_MAX);
         let response = tokio::time::timeout(HEAD_TIME_MAX, answer)
             .await
             .unwrap_or_else(|_| {

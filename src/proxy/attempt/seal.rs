@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{Request, request};
 
 use super::Exchange;
 use crate::clock;
-use crate::proxy::body::RequestBody;
 use crate::proxy::error::Error;
 use crate::proxy::replay::Unkept;
 use crate::retry::Reason;
@@ -44,20 +43,24 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Signs the request that is about to be sent, if it is to be signed.
-    pub(super) async fn sign(
-        &self,
-        request: &mut Request<RequestBody>,
-        by: Instant,
-    ) -> Result<(), Fault> {
+    /// The head of the attempt that is about to be made, with its signature; `None` if it is not to be signed.
+    pub(super) async fn signed(&self, by: Instant) -> Result<Option<request::Parts>, Fault> {
         let (Some(signer), Some(payload)) = (self.signer, &self.payload) else {
-            return Ok(());
+            return Ok(None);
         };
-        let signed = signer.sign(request, payload, by).await;
+        let head = self.head();
+        let mut request = Request::new(());
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.clone();
+        *request.headers_mut() = head.headers.clone();
+        *request.extensions_mut() = head.extensions.clone();
+        let signed = signer.sign(&mut request, payload, by).await;
         signed.map_err(|_| Fault {
             kind: FaultKind::Unsigned,
             sent: Sent::Nothing,
-        })
+        })?;
+        let (parts, ()) = request.into_parts();
+        Ok(Some(parts))
     }
 }
 

@@ -2,17 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, response};
+use http::{Response, response};
 
 use super::Exchange;
 use super::last::{Answer, Last};
 use crate::clock;
 use crate::proxy::admit::{Permit, Seen};
-use crate::proxy::body::RequestBody;
 use crate::proxy::headers::{REDRIVE_ATTEMPT, attempt_number};
 use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::replay::Progress;
-use crate::proxy::upstream::{AnswerBody, Tally, Trust};
+use crate::proxy::upstream::{AnswerBody, Head, Tally, Trust};
 use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Sent};
 use crate::retry::fields::has;
 use crate::retry::hint::{self, Hint};
@@ -50,16 +49,19 @@ struct Looked {
 impl Exchange<'_> {
     /// One attempt, from its turn to what it proves.
     pub(super) async fn attempt(&mut self, permit: Option<Permit>, started: Instant) -> Attempted {
+        self.number();
         let metrics = &self.lane.metrics;
         self.account.begin(started);
         let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
         let connect = self.lane.deadline.connect;
         let sign_by = self.deadline.head(&self.lane.deadline, started);
         let send = async {
-            let mut request = self.request();
-            self.sign(&mut request, sign_by).await?;
-            let upstream = &self.lane.upstream;
-            upstream.send(request, self.trust(), &tally, connect).await
+            let signed = self.signed(sign_by).await?;
+            let head = signed.as_ref().map_or_else(|| self.head(), Head::from);
+            let (upstream, body) = (&self.lane.upstream, self.replay.reader());
+            upstream
+                .send(head, body, self.trust(), &tally, connect)
+                .await
         };
         let sent = tokio::select! {
             biased;
@@ -272,18 +274,22 @@ impl Exchange<'_> {
         reading.hint
     }
 
-    /// The next attempt's request: the same head and the same bytes, but for its number.
-    fn request(&self) -> Request<RequestBody> {
-        let mut request = Request::new(self.replay.reader());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        *request.extensions_mut() = self.extensions.clone();
+    /// Numbers the next attempt, the first of which has its number already.
+    fn number(&mut self) {
         let number = self.session.attempts_made() + 1;
         if number > 1 {
             let number = attempt_number(number);
-            request.headers_mut().insert(REDRIVE_ATTEMPT, number);
+            self.headers.insert(REDRIVE_ATTEMPT, number);
         }
-        request
+    }
+
+    /// The head of every attempt, but for its number.
+    pub(super) fn head(&self) -> Head<'_> {
+        Head {
+            method: &self.method,
+            uri: &self.uri,
+            headers: &self.headers,
+            extensions: &self.extensions,
+        }
     }
 }

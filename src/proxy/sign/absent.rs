@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::Request;
 
 use super::Unsigned;
-use crate::proxy::body::RequestBody;
 
 /// There is none: the configuration refuses `sign.region`.
 pub(super) enum Signatory {}
@@ -28,7 +27,7 @@ impl Signatory {
     /// Never called.
     pub(super) async fn sign(
         &self,
-        _request: &mut Request<RequestBody>,
+        _request: &mut Request<()>,
         _payload: &Payload,
         _by: Instant,
     ) -> Result<(), Unsigned> {

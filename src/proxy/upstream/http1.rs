@@ -12,6 +12,7 @@ mod incoming;
 mod socket;
 mod upload;
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -19,18 +20,18 @@ use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, request};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use tokio_util::task::TaskTracker;
 
 use self::awaited::{Awaited, poll_some};
 use self::upload::{Unsent, Upload};
-use super::HeaderCase;
 use super::http2::HEADER_BYTES_MAX;
 use super::lease::Unanswered;
 use super::wire::{Held, Ledger, Transport, Wire};
+use super::{Head, HeaderCase};
 use crate::clock;
-use crate::http1::{AsWritten, Case, Framing, Reading, one_length, request_head, write_fields};
+use crate::http1::{AsWritten, Case, Framing, Reading, request_head, write_fields};
 use crate::proxy::body::RequestBody;
 use crate::retry::classify::FaultKind;
 use crate::retry::fields::present;
@@ -95,22 +96,22 @@ impl Connection {
     /// A connection that is found closed, or on which something came that nobody asked for, gets nothing of it.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        head: Head<'_>,
+        body: RequestBody,
         tasks: &TaskTracker,
     ) -> Result<Answered, Unanswered> {
         if self.has_news() {
             return Err(Unanswered {
                 kind: FaultKind::Closed,
-                untouched: Some(request),
+                untouched: Some(body),
             });
         }
-        let (mut parts, body) = request.into_parts();
         let reading = Reading {
             head_bytes_max: BUFFER_BYTES_MAX,
             keeps_case: self.header_case.preserve,
         };
-        let mut upload = self.upload(&mut parts, body);
-        let mut awaited = Awaited::new(parts.method, reading);
+        let mut upload = self.upload(head, body);
+        let mut awaited = Awaited::new(head.method, reading);
         let mut progress = Progress::UnderWay;
         let answered = poll_fn(|cx| self.poll(cx, &mut upload, &mut progress, &mut awaited)).await;
         let answered = answered.map_err(|error| {
@@ -145,7 +146,7 @@ impl Connection {
         cx: &mut Context<'_>,
         upload: &mut Upload,
         progress: &mut Progress,
-        awaited: &mut Awaited,
+        awaited: &mut Awaited<'_>,
     ) -> Poll<Result<Answered, NoAnswer>> {
         if let Progress::UnderWay = progress {
             *progress = match upload.poll(cx, &mut self.socket) {
@@ -168,10 +169,11 @@ impl Connection {
     }
 
     /// What is to be written of a request, its head first.
-    fn upload(&self, parts: &mut request::Parts, body: RequestBody) -> Upload {
-        let framing = frame(&mut parts.headers, &body);
+    fn upload(&self, head: Head<'_>, body: RequestBody) -> Upload {
+        let mut headers = Cow::Borrowed(head.headers);
+        let framing = frame(&mut headers, &body);
         let HeaderCase { title, .. } = self.header_case;
-        let case = match parts.extensions.get::<AsWritten>() {
+        let case = match head.extensions.get::<AsWritten>() {
             Some(names) => Case::AsWritten {
                 names,
                 is_title: title,
@@ -179,12 +181,12 @@ impl Connection {
             None if title => Case::Title,
             None => Case::Lower,
         };
-        let mut head = Vec::with_capacity(HEAD_BYTES);
-        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        request_head(&mut head, &parts.method, target);
-        write_fields(&mut head, &parts.headers, case);
-        head.extend_from_slice(b"\r\n");
-        Upload::new(head, framing, &parts.headers, body, title)
+        let mut written = Vec::with_capacity(HEAD_BYTES);
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        request_head(&mut written, head.method, target);
+        write_fields(&mut written, &headers, case);
+        written.extend_from_slice(b"\r\n");
+        Upload::new(written, framing, &headers, body, title)
     }
 
     /// Whether anything came on an unused connection, or it ended, as far as the runtime has heard.
@@ -219,24 +221,28 @@ impl NoAnswer {
 }
 
 /// How the body is framed, as the head says it or else is made to.
-fn frame(headers: &mut HeaderMap, body: &RequestBody) -> Framing {
+fn frame(headers: &mut Cow<'_, HeaderMap>, body: &RequestBody) -> Framing {
     let [has_length, is_coded] = present(headers, &FRAMING);
     if is_coded {
-        headers.remove(CONTENT_LENGTH);
+        if has_length {
+            headers.to_mut().remove(CONTENT_LENGTH);
+        }
         return Framing::Chunked;
     }
-    let said = has_length.then(|| one_length(headers));
-    let said = said.and_then(|length| length.ok().flatten());
+    let said = headers.get(CONTENT_LENGTH).filter(|_| has_length);
+    let said = said.and_then(|length| length.to_str().ok()?.parse().ok());
     match said.or_else(|| body.size_hint().exact()) {
         Some(0) => Framing::Nothing,
         Some(length) => {
             if said.is_none() {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                let length = HeaderValue::from(length);
+                headers.to_mut().insert(CONTENT_LENGTH, length);
             }
             Framing::Sized(length)
         }
         None => {
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            let chunked = HeaderValue::from_static("chunked");
+            headers.to_mut().insert(TRANSFER_ENCODING, chunked);
             Framing::Chunked
         }
     }

@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::Head;
 use super::http1::{Answered, Connection};
 use super::http2;
 use super::mark::Mark;
@@ -37,8 +38,8 @@ pub(super) struct Whole {
 pub(super) struct Unanswered {
     /// Why.
     pub(super) kind: FaultKind,
-    /// The request as it was, if nobody had begun with it.
-    pub(super) untouched: Option<Request<RequestBody>>,
+    /// The request's body, if nobody had begun with any of it.
+    pub(super) untouched: Option<RequestBody>,
 }
 
 /// An answer's head, and what its body comes from.
@@ -80,14 +81,14 @@ impl Lease {
     /// Sends a request, and returns the answer as soon as its head is there.
     ///
     /// Boxed here, since everything that waits for it would else have room for a request or two more, and be moved with it.
-    pub(super) fn send(&mut self, request: Request<RequestBody>) -> Sending<'_> {
+    pub(super) fn send<'a>(&'a mut self, head: Head<'a>, body: RequestBody) -> Sending<'a> {
         match self {
             Self::Whole(whole) => {
-                let sending = whole.connection.send(request, &whole.pool.tasks);
+                let sending = whole.connection.send(head, body, &whole.pool.tasks);
                 Box::pin(async { sending.await.map(Answer::Whole) })
             }
             Self::Stream(stream) => {
-                let sending = send_in_stream(stream, request);
+                let sending = send_in_stream(stream, head, body);
                 Box::pin(async { sending.await.map(Answer::Stream) })
             }
         }
@@ -96,18 +97,17 @@ impl Lease {
 
 async fn send_in_stream(
     stream: &Stream,
-    mut request: Request<RequestBody>,
+    head: Head<'_>,
+    body: RequestBody,
 ) -> Result<Response<Incoming>, Unanswered> {
-    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = head.uri.clone();
+    *request.headers_mut() = head.headers.clone();
     http2::in_http2(&mut request);
     let sent = stream.sender().try_send_request(request).await;
     sent.map_err(|mut error| {
-        let untouched = error.take_message().map(|mut request| {
-            *request.uri_mut() = uri;
-            *request.headers_mut() = headers;
-            *request.version_mut() = Version::HTTP_11;
-            request
-        });
+        let untouched = error.take_message().map(Request::into_body);
         if untouched.is_some() || http2::is_farewell(error.error()) {
             stream.retire_connection();
         }

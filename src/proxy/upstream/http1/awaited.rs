@@ -24,15 +24,15 @@ pub(in crate::proxy::upstream) struct Answered {
 }
 
 /// The answer to a request with this method.
-pub(super) struct Awaited {
-    method: Method,
+pub(super) struct Awaited<'a> {
+    method: &'a Method,
     reading: Reading,
     /// The head so far, where it comes in pieces.
     partial: Vec<u8>,
 }
 
-impl Awaited {
-    pub(super) fn new(method: Method, reading: Reading) -> Self {
+impl<'a> Awaited<'a> {
+    pub(super) fn new(method: &'a Method, reading: Reading) -> Self {
         Self {
             method,
             reading,
@@ -77,7 +77,7 @@ impl Awaited {
     fn read(&self, bytes: &[u8], mut known: usize) -> Result<(usize, Option<Answered>), Refusal> {
         let mut taken = 0;
         loop {
-            match read_answer(&bytes[taken..], known, &self.method, self.reading)? {
+            match read_answer(&bytes[taken..], known, self.method, self.reading)? {
                 None => return Ok((taken, None)),
                 Some(Answer::Interim { bytes }) => taken += bytes,
                 Some(Answer::Final(head)) => {

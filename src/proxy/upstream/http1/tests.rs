@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use prometheus::{IntCounter, IntGauge, Registry};
@@ -28,6 +28,15 @@ async fn pair() -> (Connection, TcpStream) {
     let transport = Transport::Plain(SharedTcp::new(ours.unwrap()));
     let connection = Connection::open(transport, HeaderCase::default(), held());
     (connection, theirs.unwrap().0)
+}
+
+async fn send(
+    connection: &mut Connection,
+    request: Request<RequestBody>,
+    tasks: &TaskTracker,
+) -> Result<Answered, Unanswered> {
+    let (head, body) = request.into_parts();
+    connection.send(Head::from(&head), body, tasks).await
 }
 
 fn held() -> Held {
@@ -96,7 +105,9 @@ async fn upstream() -> (Upstream, TcpListener) {
 async fn sent(upstream: &Upstream) -> Result<http::Response<AnswerBody>, Fault> {
     let tally = Tally::new(IntCounter::new("cancelled", "cancelled").unwrap());
     let connect = std::time::Duration::from_secs(5);
-    upstream.send(get(), Trust::Any, &tally, connect).await
+    let (head, body) = get().into_parts();
+    let head = Head::from(&head);
+    upstream.send(head, body, Trust::Any, &tally, connect).await
 }
 
 /// Takes a connection, and answers a GET with these bytes, and then with the end of the connection if that is wanted.
@@ -139,11 +150,11 @@ async fn a_connection_that_ended_or_on_which_something_came_unasked_gets_nothing
             tokio::task::yield_now().await;
         }
 
-        let sent = connection.send(get(), &TaskTracker::new()).await;
+        let sent = send(&mut connection, get(), &TaskTracker::new()).await;
 
         let unanswered = sent.err().unwrap();
         assert_eq!(unanswered.kind, FaultKind::Closed);
-        assert_eq!(unanswered.untouched.unwrap().uri(), "/a");
+        assert!(unanswered.untouched.is_some());
         drop(connection);
         let mut read = Vec::new();
         let _ended_or_reset = peer.read_to_end(&mut read).await;
@@ -166,7 +177,7 @@ async fn an_answer_may_come_in_pieces_and_behind_others_that_are_none() {
         }
     };
 
-    let (answered, ()) = tokio::join!(connection.send(get(), &tasks), answering);
+    let (answered, ()) = tokio::join!(send(&mut connection, get(), &tasks), answering);
 
     let answered = answered.ok().unwrap();
     assert_eq!(answered.head.status, StatusCode::CREATED);
@@ -178,7 +189,7 @@ async fn an_answer_may_come_in_pieces_and_behind_others_that_are_none() {
 async fn an_answer_is_taken_although_the_upload_is_refused() {
     let (mut connection, mut peer) = pair().await;
     let ((request, mut body), tasks) = (post(), TaskTracker::new());
-    let mut sending = Box::pin(connection.send(request, &tasks));
+    let mut sending = Box::pin(send(&mut connection, request, &tasks));
     let mut sending = sending.as_mut();
     begin(&mut sending).await;
     comes(&mut peer, POST_HEAD).await;
@@ -206,7 +217,7 @@ async fn an_upload_goes_on_by_itself_when_its_answer_has_begun() {
             .unwrap();
     };
 
-    let (answered, ()) = tokio::join!(connection.send(request, &tasks), answering);
+    let (answered, ()) = tokio::join!(send(&mut connection, request, &tasks), answering);
     piece(&mut body).await;
     drop(body);
 
@@ -227,7 +238,7 @@ async fn an_upload_that_breaks_behind_the_answers_head_closes_the_connection_und
             .await
             .unwrap();
     };
-    let (answered, ()) = tokio::join!(connection.send(request, &tasks), answering);
+    let (answered, ()) = tokio::join!(send(&mut connection, request, &tasks), answering);
     assert!(answered.is_ok());
 
     let mut byte = [0];
@@ -248,7 +259,7 @@ async fn a_body_that_is_shorter_than_its_length_is_no_request() {
     piece(&mut body).await;
     drop(body);
 
-    let sent = connection.send(request, &tasks).await;
+    let sent = send(&mut connection, request, &tasks).await;
 
     let unanswered = sent.err().unwrap();
     assert_eq!(unanswered.kind, FaultKind::Closed);
@@ -391,9 +402,9 @@ fn a_body_is_framed_as_its_head_says_or_else_as_it_is() {
             let fields = fields.iter().cloned();
             HeaderMap::from_iter(fields.map(|(name, value)| (name, value.parse().unwrap())))
         };
-        let mut headers = fields(head);
+        let mut headers = Cow::Owned(fields(head));
         assert_eq!(frame(&mut headers, &body), framing, "{head:?}");
-        assert_eq!(headers, fields(left), "{head:?}");
+        assert_eq!(*headers, fields(left), "{head:?}");
     }
     let full = || crate::proxy::body::full("body");
     let unknown = || post().0.into_body();
