@@ -16,12 +16,12 @@
 //! | 3 | [`proxy`] | the walk, on one screen |
 //! | 2 | [`proxy::screen`], [`proxy::route`], [`proxy::deadline`], [`proxy::sign`], [`proxy::admit`], [`proxy::attempt`], [`proxy::replay`], [`proxy::upstream`] and their siblings | its stages |
 //! | 1 | [`retry`], [`pace`] | decisions: what follows an attempt, and how fast an upstream may be asked; [`dns`], which finds upstreams by name |
-//! | 0 | [`http1`], HTTP/1.1 as bytes; [`tcp`], [`tls`], [`retry::classify`], [`retry::hint`], [`retry::backoff`], [`retry::budget`], [`retry::futility`], [`retry::fields`], [`clock`] | what decisions are made of |
+//! | 0 | [`http1`], HTTP/1.1 as bytes; [`handover`], a connection that leaves it; [`tcp`], [`tls`], [`retry::classify`], [`retry::hint`], [`retry::backoff`], [`retry::budget`], [`retry::futility`], [`retry::fields`], [`clock`] | what decisions are made of |
 //!
 //! # The walk
 //!
 //! A connection is **accepted** in [`server`] and handed, request by request, to [`proxy::Proxy::serve`]. [`proxy::screen`]
-//! refuses what could be read in two ways; of what hyper leaves no trace, [`server`] refuses it below hyper.
+//! refuses what could be read in two ways; what leaves no trace in a request, [`http1`] refuses as it reads.
 //! [`proxy::route`] finds the upstream and its policy; [`proxy::deadline`] fixes the moment after which nothing is worth
 //! starting; what redrive is to sign itself ([`proxy::sign`]) is read whole. [`proxy::attempt`] then loops: wait for a turn at
 //! the door ([`proxy::admit`]), **send** ([`proxy::upstream`], a fresh copy from [`proxy::replay`], the head made by
@@ -55,6 +55,7 @@ pub mod retry;
 
 pub mod clock;
 pub mod dns;
+pub mod handover;
 pub mod http1;
 pub mod tcp;
 pub mod tls;

@@ -9,6 +9,7 @@ use crate::source::{Source, Tree};
 /// The layer of every file, by its module; `name/` means all files below `name`.
 const LAYERS: &[(&str, u8)] = &[
     ("clock", 0),
+    ("handover", 0),
     ("http1/", 0),
     ("http1", 0),
     ("tcp", 0),
