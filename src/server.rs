@@ -3,10 +3,9 @@
 //! Generic over the service, so that it knows nothing of proxying. HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge (h2c)
 //! are told apart by their first bytes. A connection is closed when it is idle for `client.idle`, when a request's head
 //! takes longer than `client.header_timeout`, or when the server stops; see `server/activity.rs` for the first two, and for
-//! clients that hang up or take nothing of their answer for `client.body_idle`. What is no request at all is refused by
-//! hyper, in the words of `server/refusal.rs`, and so is what `server/framing.rs` finds to be more than one.
-//! While a connection of HTTP/1 carries nothing, hyper does not have it, see `server/kept.rs`.
-//! `server/http2.rs` holds what one connection of HTTP/2 may do, `server/calm.rs` how much it may say, `server/upload.rs` keeps a part of a body from looking whole.
+//! clients that hang up or take nothing of their answer for `client.body_idle`. `server/http1.rs` is the walk of a connection of HTTP/1;
+//! what is no request there, or more than one, is refused in the words of `server/refusal.rs`. HTTP/2 is hyper's: `server/http2.rs`
+//! holds what one connection may do, `server/calm.rs` how much it may say. `server/upload.rs` keeps a part of a body from looking whole.
 //!
 //! With `[tls.listen]` a connection begins with a handshake, see `server/secure.rs`; ALPN offers both protocols, and the one
 //! that was agreed on is the only one that is spoken.
@@ -23,11 +22,9 @@ mod connection;
 mod counted;
 mod ending;
 mod frames;
-pub mod framing;
 mod hasty;
+mod http1;
 mod http2;
-mod kept;
-mod lent;
 mod refusal;
 mod secure;
 mod terms;
@@ -43,16 +40,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::server::conn::http1;
 use prometheus::{IntCounter, IntGauge, Registry};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, Places};
-use self::kept::WARM_MAX;
 use self::refusal::Excess;
 use crate::tcp;
 use crate::tls::{Reloading, ServerParams};
@@ -167,7 +161,7 @@ impl Server {
         ending: Ending,
     ) where
         M: Fn(IpAddr) -> S,
-        S: Fn(Request<Upload>) -> F + Clone + Send + 'static,
+        S: Fn(Request<Upload>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + Unpin + 'static,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
@@ -175,7 +169,6 @@ impl Server {
         let places = Places::new(&self.metrics.open);
         let refused: Arc<dyn Fn() + Send + Sync> = Arc::new(refused);
         let tasks = TaskTracker::new();
-        let warm = Arc::new(Semaphore::new(WARM_MAX));
         let excess = Excess::new(&tasks);
         // Dropped with this future, so that no connection outlives it.
         let end = CancellationToken::new();
@@ -209,7 +202,6 @@ impl Server {
                 refused: Arc::clone(&refused),
                 ending: ending.clone(),
                 rejected: self.metrics.rejected.clone(),
-                warm: Arc::clone(&warm),
             };
             // Boxed, or each of the futures around it would have room for it once more.
             let serve = Box::pin(connection.serve(make(peer.ip())));
@@ -234,25 +226,6 @@ impl Metrics {
     }
 }
 
-fn http1(params: &Params) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        // The service's answers are dated already, or came without a date that is ours to give.
-        .auto_date_header(false)
-        // Without it hyper looks for the client's end by a read in every request, with a buffer of 8 KB that it makes for that (600
-        // instructions). Where the kernel tells, nobody needs to look; of TLS it does not know the end.
-        .half_close(params.half_close || (tcp::TELLS_OF_HANG_UPS && params.tls.is_none()))
-        .title_case_headers(params.title_case_headers)
-        .preserve_header_case(params.preserve_header_case)
-        .max_buf_size(head_bytes_max(params));
-    builder
-}
-
-/// The longest head that hyper reads over HTTP/1.
-fn head_bytes_max(params: &Params) -> usize {
-    params.header_bytes.max(HTTP1_BUFFER_BYTES_MIN)
-}
-
 async fn accept_failed(error: &io::Error) {
     match error.kind() {
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
@@ -265,6 +238,3 @@ async fn accept_failed(error: &io::Error) {
 
 /// How long accepting pauses when the process has no file descriptor left; one comes back when a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// hyper's smallest read buffer; a smaller `header_bytes` has no smaller one.
-const HTTP1_BUFFER_BYTES_MIN: usize = 8192;

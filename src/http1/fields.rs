@@ -135,8 +135,8 @@ fn members(value: &HeaderValue) -> impl DoubleEndedIterator<Item = &[u8]> {
     members.map(<[u8]>::trim_ascii)
 }
 
-/// A length: digits alone, no more than [`LENGTH_MAX`].
-fn number(text: &[u8]) -> Option<u64> {
+/// A length, if this is one: digits alone, no more than [`LENGTH_MAX`].
+pub fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

@@ -13,7 +13,6 @@ mod send;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, Method, Response, Uri};
-use hyper::upgrade::OnUpgrade;
 
 use self::last::Last;
 use self::send::Attempted;
@@ -27,6 +26,7 @@ use super::replay::Replay;
 use super::shared::Shared;
 use super::sign::{Payload, Signer};
 use crate::clock;
+use crate::handover::Handover;
 use crate::pace::Waiter;
 use crate::retry::classify::Class;
 use crate::retry::futility::{Cell, shows_open};
@@ -55,7 +55,7 @@ pub struct Exchange<'a> {
     /// With the names of the header fields as they came, where that is wanted.
     extensions: Extensions,
     /// The client's connection, once it has left HTTP.
-    client_end: Option<OnUpgrade>,
+    client_end: Option<Handover>,
 }
 
 /// What the loop does next.

@@ -50,7 +50,7 @@ impl Body for Ending {
                 }
                 self.held = None;
             }
-            // Trailers are an end, too: hyper drops the body behind them without asking for more.
+            // Trailers are an end, too: the body is dropped behind them without being asked for more.
             Some(Ok(_)) | None => self.held = None,
         }
         Poll::Ready(frame)

@@ -1,7 +1,8 @@
 //! Which requests are fit to be forwarded: one meaning for everybody on the way, or none.
 //!
-//! hyper refuses what is not HTTP; this refuses what is HTTP with two meanings. What is refused here reaches no upstream,
-//! costs no budget, and closes the connection, since the next bytes on it may not be where we think they are.
+//! What is not HTTP is no request, and never comes here; this refuses what is HTTP with two meanings. What is refused here
+//! reaches no upstream, costs no budget, and closes the connection, since the next bytes on it may not be where we think they
+//! are.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA};
 use http::uri::Authority;
@@ -133,7 +134,7 @@ fn passed_before(headers: &HeaderMap) -> usize {
 /// What little of a head there is to look at, besides its host.
 static TOLD: [HeaderName; 3] = [TRANSFER_ENCODING, CONTENT_LENGTH, VIA];
 
-/// The most header fields of a request; one with more is answered 431. hyper reads no more over HTTP/1, and as many as fit
+/// The most header fields of a request; one with more is answered 431. No more are read over HTTP/1, and as many as fit
 /// into `client.header_bytes` over HTTP/2.
 const FIELDS_MAX: usize = 100;
 

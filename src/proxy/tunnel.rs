@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::upstream::{Place, Switched, UpstreamEnd};
 use crate::clock;
+use crate::handover::{Handover, Stream};
 
 /// Every open tunnel.
 pub struct Tunnels {
@@ -65,7 +64,7 @@ impl Tunnels {
     }
 
     /// Opens a tunnel between two connections that are about to leave HTTP.
-    pub fn open(&self, client: OnUpgrade, upstream: Switched, route: String) {
+    pub fn open(&self, client: Handover, upstream: Switched, route: String) {
         let open = Open::new(self.open.clone());
         let end = self.end.clone();
         self.tasks.spawn(async move {
@@ -93,17 +92,17 @@ impl Tunnels {
 
 /// Both connections once they have left HTTP; `None` if one of them never does.
 async fn switched(
-    client: OnUpgrade,
+    client: Handover,
     upstream: Switched,
     end: &CancellationToken,
-) -> Option<(TokioIo<Upgraded>, (UpstreamEnd, Place))> {
-    let both = async { tokio::join!(client, upstream.into_parts()) };
+) -> Option<(Stream, (UpstreamEnd, Place))> {
+    let both = async { tokio::join!(client.taken(), upstream.into_parts()) };
     let joined = tokio::select! {
         joined = tokio::time::timeout(SWITCH_MAX, both) => joined,
         () = end.cancelled() => return None,
     };
     match joined {
-        Ok((Ok(client), Some(upstream))) => Some((TokioIo::new(client), upstream)),
+        Ok((Ok(client), Some(upstream))) => Some((client, upstream)),
         Ok(_) => {
             tracing::debug!("no tunnel: one side left before it had switched");
             None

@@ -1,9 +1,9 @@
-//! An answer's body on its way to the client, and what becomes of it when the client stops taking it.
+//! An answer's body on its way to a client of HTTP/2, and what becomes of it when the client stops taking it.
 //!
-//! hyper asks for more of a body when it has passed on what it was given before. Over HTTP/1 a client that takes nothing stops
-//! the connection, which [`Activity`](super::activity::Activity) sees. Over HTTP/2 a client may close the window of one
+//! hyper asks for more of a body when it has passed on what it was given before. A client may close the window of one
 //! stream, or open it by a byte now and then, while its connection is as lively as ever: then the body is not asked any more,
-//! and whatever it holds upstream is held for as long as the client likes. So the connection looks after it from outside.
+//! and whatever it holds upstream is held for as long as the client likes. So the connection looks after it from outside. Over HTTP/1
+//! a client that takes nothing stops the connection, which [`Activity`](super::activity::Activity) sees.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,7 @@ use super::activity::Flight;
 use crate::clock;
 
 /// An answer's body that ends its request when it is dropped, or when it is given up.
-pub(super) enum InFlight<B> {
-    /// The client stops the whole connection when it takes nothing.
-    Alone { body: B, _request: Flight },
-    /// It may stop this answer alone.
-    LookedAfter(Arc<Answer<B>>),
-}
+pub(super) struct InFlight<B>(Arc<Answer<B>>);
 
 /// What can be given up from outside.
 pub(super) trait Held: Send + Sync {
@@ -47,16 +42,8 @@ struct State<B> {
 struct GivenUp;
 
 impl<B: Send + 'static> InFlight<B> {
-    /// The body of the answer to this request.
+    /// The body of the answer to this request: its connection looks after it.
     pub(super) fn new(body: B, request: Flight) -> Self {
-        Self::Alone {
-            body,
-            _request: request,
-        }
-    }
-
-    /// The same over HTTP/2: the request's connection looks after it.
-    pub(super) fn looked_after(body: B, request: Flight) -> Self {
         let activity = Arc::clone(request.activity());
         let state = State {
             rest: Some((body, request)),
@@ -65,7 +52,7 @@ impl<B: Send + 'static> InFlight<B> {
         let answer = Arc::new(Answer(Mutex::new(state)));
         let held: Arc<dyn Held> = Arc::<Answer<B>>::clone(&answer);
         activity.looks_after(&held);
-        Self::LookedAfter(answer)
+        Self(answer)
     }
 }
 
@@ -95,17 +82,10 @@ where
     type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let answer = match &mut *self {
-            Self::Alone { body, .. } => {
-                let frame = Pin::new(body).poll_frame(cx);
-                return frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)));
-            }
-            Self::LookedAfter(answer) => answer,
-        };
-        let mut state = answer.lock();
+        let mut state = self.0.lock();
         state.given_at = None;
         let Some((body, _)) = &mut state.rest else {
             return Poll::Ready(Some(Err(GivenUp.into())));
@@ -118,24 +98,14 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Alone { body, .. } => body.is_end_stream(),
-            Self::LookedAfter(answer) => {
-                let state = answer.lock();
-                let rest = state.rest.as_ref();
-                rest.is_some_and(|(body, _)| body.is_end_stream())
-            }
-        }
+        let state = self.0.lock();
+        let rest = state.rest.as_ref();
+        rest.is_some_and(|(body, _)| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Alone { body, .. } => body.size_hint(),
-            Self::LookedAfter(answer) => {
-                let state = answer.lock();
-                let rest = state.rest.as_ref();
-                rest.map_or_else(SizeHint::default, |(body, _)| body.size_hint())
-            }
-        }
+        let state = self.0.lock();
+        let rest = state.rest.as_ref();
+        rest.map_or_else(SizeHint::default, |(body, _)| body.size_hint())
     }
 }

@@ -47,11 +47,6 @@ impl Calm {
         }
     }
 
-    /// Whether the connection is one of HTTP/2, or may become one.
-    pub(super) fn is_concerned(&self) -> bool {
-        !matches!(self.incoming, Incoming::Other)
-    }
-
     /// Looks at bytes of the client. Says whether they are too much.
     pub(super) fn came(&mut self, mut bytes: &[u8], now: Instant) -> bool {
         if let Incoming::Preface(known) = &mut self.incoming {

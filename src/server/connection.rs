@@ -1,5 +1,6 @@
 //! One client connection, from the accepted socket to its end.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,20 +8,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use hyper_util::rt::TokioIo;
 use prometheus::{IntCounter, IntGauge};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::activity::{Activity, Overdue};
 use super::aside::Aside;
 use super::counted::Counted;
-use super::ending::Why;
-use super::kept::{Kept, Warm};
-use super::secure::{self, Agreed};
+use super::ending::{Told, Why};
+use super::http1::{Ahead, Held, Http1, Opened, Over};
+use super::secure;
 use super::terms::Manner;
 use super::watch::Watched;
-use super::{BoxError, Ending, Tls, Upload, head_bytes_max};
-use crate::tcp::SharedTcp;
+use super::{BoxError, Ending, Tls, Upload};
+use crate::handover::Stream;
+use crate::tcp::{SharedTcp, TELLS_OF_HANG_UPS};
 
 /// One accepted connection.
 pub(super) struct Connection {
@@ -32,7 +34,15 @@ pub(super) struct Connection {
     pub(super) refused: Arc<dyn Fn() + Send + Sync>,
     pub(super) ending: Ending,
     pub(super) rejected: IntCounter,
-    pub(super) warm: Warm,
+}
+
+/// What may end a connection from outside.
+struct Watch {
+    tcp: SharedTcp,
+    terms: Arc<Manner>,
+    ending: Ending,
+    activity: Arc<Activity>,
+    told: Told,
 }
 
 /// The places of `client.max_connections`.
@@ -45,71 +55,130 @@ pub(super) struct Places {
 /// A connection's place among them.
 pub(super) struct Place(Places);
 
-/// The bytes of a connection, plain or out of TLS. hyper is made once for both, and a virtual call is nothing beside a read.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
-
-/// The bytes of a connection, watched.
-pub(super) type Stream = Watched<Box<dyn Transport>>;
-
 impl Connection {
     /// Carries requests to the service until the connection ends, is closed for its idleness, or the server stops.
     pub(super) async fn serve<S, F, B>(self, service: S)
     where
-        S: Fn(Request<Upload>) -> F + Clone + Send + 'static,
+        S: Fn(Request<Upload>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + Unpin + 'static,
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let (tcp, terms, ending) = (prompt(self.stream), self.terms, self.ending);
+        let (tcp, terms) = (prompt(self.stream), self.terms);
         let params = &terms.params;
         let secured = secured(&tcp, self.tls.as_ref(), params.header_timeout).await;
-        let Some((transport, agreed)) = secured else {
+        let Some((io, agreed_http2)) = secured else {
             self.rejected.inc();
             return;
         };
         let activity = Arc::new(Activity::new());
-        let shared = Arc::clone(&activity);
-        let stream = Box::new(Watched::new(
-            transport,
-            agreed,
-            shared,
-            self.refused,
-            head_bytes_max(params),
-            self.place,
-        ));
-        let service = Counted::new(service, Arc::clone(&activity));
-        let shared = Arc::clone(&activity);
-        let mut connection = Kept::new(stream, tcp.clone(), &terms, service, shared, self.warm);
-        let (mut is_told, mut is_stopping) = (false, false);
+        let http1 = Http1 {
+            wire: Held::new(io, tcp.clone(), Arc::clone(&activity)),
+            service,
+            activity: Arc::clone(&activity),
+            manner: Arc::clone(&terms),
+            refused: self.refused,
+            agreed_http2,
+            // Where the kernel tells, nobody needs to look; of TLS it does not know the end.
+            looks_for_end: !(params.half_close || TELLS_OF_HANG_UPS && params.tls.is_none()),
+            place: self.place,
+        };
+        let watch = Watch {
+            tcp,
+            terms,
+            ending: self.ending,
+            activity,
+            told: Told::default(),
+        };
+        watch.carry(http1).await;
+    }
+}
+
+impl Watch {
+    /// Carries a connection of HTTP/1, or of which that is not known yet.
+    async fn carry<S, F, B>(mut self, http1: Http1<S>)
+    where
+        S: Fn(Request<Upload>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + Unpin + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let wire = http1.wire.share();
+        let done = {
+            let mut carried = pin!(http1.carry());
+            loop {
+                let why = tokio::select! {
+                    biased;
+                    done = &mut carried => break done,
+                    why = Aside::new(self.why()) => why,
+                };
+                match why {
+                    // It is told in the head of its next answer: closed now, an idle connection might be given a request at this
+                    // moment. So is who has not shown what it speaks.
+                    Why::Drain => {}
+                    Why::Stop if !wire.stops() => {}
+                    Why::Stop | Why::Overdue(_) | Why::HungUp => return,
+                }
+                self.told.note(why);
+            }
+        };
+        match done {
+            Ok(Over::Ended) => {}
+            // Boxed, since every connection of HTTP/1 would have the room for it otherwise.
+            Ok(Over::SpeaksHttp2(opened)) => Box::pin(self.carry_http2(opened)).await,
+            Err(error) => ended(&error),
+        }
+    }
+
+    /// Carries a connection of HTTP/2.
+    async fn carry_http2<S, F, B>(mut self, opened: Opened<S>)
+    where
+        S: Fn(Request<Upload>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + Unpin + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.activity.speaks_http2();
+        let io = Ahead::new(opened.io, opened.ahead, opened.place);
+        let io = Watched::new(io, Arc::clone(&self.activity));
+        let service = Counted::new(opened.service, Arc::clone(&self.activity));
+        let http2 = &Arc::clone(&self.terms).http2;
+        let mut carried = pin!(http2.serve_connection(TokioIo::new(io), service));
         let done = loop {
             let why = tokio::select! {
                 biased;
-                done = &mut connection => break done,
-                why = Aside::new(ending.or_end(&activity, &tcp, params, is_told, is_stopping)) => why,
+                done = &mut carried => break done,
+                why = Aside::new(self.why()) => why,
             };
             match why {
-                // HTTP/2 loses nothing by it (GOAWAY, RFC 9113 section 6.8). HTTP/1 is told in the head of its next answer: closed
-                // now, an idle connection might be given a request at this moment. So is who has not shown what it speaks.
-                Why::Drain if activity.is_http2() => connection.graceful_shutdown(),
-                Why::Drain => {}
-                Why::Stop => connection.graceful_shutdown(),
-                Why::Calmed => connection.rest(),
-                Why::Overdue(Overdue::Silent) if activity.is_http2() => {
+                // It loses nothing by it (GOAWAY, RFC 9113 section 6.8).
+                Why::Drain | Why::Stop => carried.as_mut().graceful_shutdown(),
+                Why::Overdue(Overdue::Silent) => {
                     // So that a client whose request crosses the end knows that it may send it again.
-                    connection.graceful_shutdown();
-                    let _said_or_not = tokio::time::timeout(params.body_idle, connection).await;
-                    break Ok(());
+                    carried.as_mut().graceful_shutdown();
+                    let _said_or_not =
+                        tokio::time::timeout(self.terms.params.body_idle, carried).await;
+                    return;
                 }
-                Why::Overdue(_) | Why::HungUp => break Ok(()),
+                Why::Overdue(_) | Why::HungUp => return,
             }
-            is_told |= why != Why::Calmed;
-            is_stopping |= why == Why::Stop;
+            self.told.note(why);
         };
         if let Err(error) = done {
-            ended(&tcp, &*error);
+            if error.is_user() {
+                // An answer that broke must not end as a whole one does.
+                self.tcp.reset_at_close();
+            }
+            ended(&error);
         }
+    }
+
+    /// Waits for a reason not to carry it on.
+    async fn why(&self) -> Why {
+        let (activity, params) = (&self.activity, &self.terms.params);
+        self.ending
+            .or_end(activity, &self.tcp, params, self.told)
+            .await
     }
 }
 
@@ -122,12 +191,12 @@ fn prompt(stream: TcpStream) -> SharedTcp {
     SharedTcp::new(stream)
 }
 
-/// The bytes that HTTP is spoken in, and which HTTP, where that was agreed on; `None` if no TLS comes about.
+/// The bytes that HTTP is spoken in, and whether that is HTTP/2, where it was agreed on; `None` if no TLS comes about.
 async fn secured(
     tcp: &SharedTcp,
     tls: Option<&Tls>,
     limit: Duration,
-) -> Option<(Box<dyn Transport>, Option<Agreed>)> {
+) -> Option<(Stream, Option<bool>)> {
     let Some(tls) = tls else {
         return Some((Box::new(tcp.clone()), None));
     };
@@ -139,22 +208,12 @@ async fn secured(
             tracing::info!(error, "client connection closed: no TLS");
         })
         .ok()?;
-    let agreed = stream.get_ref().1.alpn_protocol().map(Agreed::on);
+    let agreed = stream.get_ref().1.alpn_protocol().map(|it| it == b"h2");
     Some((Box::new(stream), agreed))
 }
 
-fn ended(tcp: &SharedTcp, error: &(dyn std::error::Error + Send + Sync + 'static)) {
-    // An answer that broke must not end as a whole one does, and the end is all that an HTTP/1.0 client has to go by.
-    if error
-        .downcast_ref::<hyper::Error>()
-        .is_some_and(hyper::Error::is_user)
-    {
-        tcp.reset_at_close();
-    }
-    tracing::debug!(
-        error = error as &dyn std::error::Error,
-        "client connection ended"
-    );
+fn ended(error: &(dyn std::error::Error + 'static)) {
+    tracing::debug!(error, "client connection ended");
 }
 
 impl Places {

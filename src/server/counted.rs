@@ -1,11 +1,11 @@
-//! A client connection watched from above: its requests, from their heads to the ends of their answers.
+//! A client connection of HTTP/2 watched from above: its requests, from their heads to the ends of their answers.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
 
@@ -25,7 +25,6 @@ pub(super) struct Answering<F> {
     answer: F,
     /// `None` when the answer is there.
     flight: Option<Flight>,
-    is_http2: bool,
 }
 
 impl<S> Counted<S> {
@@ -46,11 +45,9 @@ where
     type Future = Answering<F>;
 
     fn call(&self, request: Request<Incoming>) -> Answering<F> {
-        let is_http2 = request.version() == Version::HTTP_2;
         Answering {
-            flight: Some(self.activity.request_came(request.version())),
-            answer: (self.service)(Upload::of(request)),
-            is_http2,
+            flight: Some(self.activity.request_came().cancellable()),
+            answer: (self.service)(request.map(Upload::stream)),
         }
     }
 }
@@ -65,13 +62,7 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         let mut flight = self.flight.take().expect("a request has one answer");
-        flight.is_answered(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
-        Poll::Ready(Ok(answer.map(|body| {
-            if self.is_http2 {
-                InFlight::looked_after(body, flight)
-            } else {
-                InFlight::new(body, flight)
-            }
-        })))
+        flight.is_answered();
+        Poll::Ready(Ok(answer.map(|body| InFlight::new(body, flight))))
     }
 }

@@ -28,8 +28,6 @@ pub(super) enum Why {
     Overdue(Overdue),
     /// The client has left its request.
     HungUp,
-    /// It is carried on: the client has been busy, and is no longer.
-    Calmed,
 }
 
 /// Serves until it is done, or the server is dropped.
@@ -44,25 +42,36 @@ pub(super) async fn or_cut_off(
     }
 }
 
+/// Which of the two steps a connection has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    of_drain: bool,
+    of_stop: bool,
+}
+
+impl Told {
+    /// It has taken this one.
+    pub(super) fn note(&mut self, why: Why) {
+        self.of_drain = true;
+        self.of_stop |= why == Why::Stop;
+    }
+}
+
 impl Ending {
-    /// Waits for a reason not to carry a connection on; for a drain only until it `is_told`, for a stop until it `is_stopping`. What is
-    /// carried to its end may still be left by its client.
+    /// Waits for a reason not to carry a connection on, which it was not told yet. What is carried to its end may still be left by
+    /// its client.
     pub(super) async fn or_end(
         &self,
         activity: &Activity,
         tcp: &SharedTcp,
         params: &Params,
-        is_told: bool,
-        is_stopping: bool,
+        told: Told,
     ) -> Why {
         let why = tokio::select! {
-            overdue = activity.overdue(params) => match overdue {
-                Some(why) => Why::Overdue(why),
-                None => return Why::Calmed,
-            },
+            why = activity.overdue(params) => Why::Overdue(why),
             () = activity.abandoned(tcp), if !params.half_close => Why::HungUp,
-            () = self.drain.cancelled(), if !is_told => return Why::Drain,
-            () = self.stop.cancelled(), if !is_stopping => return Why::Stop,
+            () = self.drain.cancelled(), if !told.of_drain => return Why::Drain,
+            () = self.stop.cancelled(), if !told.of_stop => return Why::Stop,
         };
         tracing::debug!(?why, "client connection closed");
         if why == Why::Overdue(Overdue::Deaf) {

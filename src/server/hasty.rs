@@ -14,15 +14,17 @@ pub(super) struct Hasty {
 }
 
 impl Hasty {
-    /// Notes how a request ended, and how long it lasted. Says whether its client has cancelled too much.
-    pub(super) fn is_too_much(&mut self, is_answered: bool, lasted: Duration) -> bool {
-        if is_answered {
-            self.answered += 1;
-            if self.answered >= ANSWERED_ENOUGH {
-                *self = Self::default();
+    /// Notes how a request ended: answered, or cancelled after a while. Says whether its client has cancelled too much.
+    pub(super) fn is_too_much(&mut self, cancelled_after: Option<Duration>) -> bool {
+        match cancelled_after {
+            None => {
+                self.answered += 1;
+                if self.answered >= ANSWERED_ENOUGH {
+                    *self = Self::default();
+                }
             }
-        } else if lasted < HASTE {
-            self.cancelled += 1;
+            Some(lasted) if lasted < HASTE => self.cancelled += 1,
+            Some(_) => {}
         }
         self.cancelled > CANCELLED_MAX
     }
@@ -44,7 +46,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(10);
 
     fn cancels(hasty: &mut Hasty, times: usize, lasted: Duration) -> bool {
-        (0..times).any(|_| hasty.is_too_much(false, lasted))
+        (0..times).any(|_| hasty.is_too_much(Some(lasted)))
     }
 
     #[test]
@@ -52,7 +54,7 @@ mod tests {
         let mut hasty = Hasty::default();
 
         assert!(!cancels(&mut hasty, CANCELLED_MAX, SOON));
-        assert!(hasty.is_too_much(false, SOON));
+        assert!(hasty.is_too_much(Some(SOON)));
     }
 
     #[test]
@@ -66,7 +68,7 @@ mod tests {
 
         for _ in 0..10 {
             assert!(!cancels(&mut hasty, CANCELLED_MAX, SOON));
-            let too_much = (0..ANSWERED_ENOUGH).any(|_| hasty.is_too_much(true, SOON));
+            let too_much = (0..ANSWERED_ENOUGH).any(|_| hasty.is_too_much(None));
             assert!(!too_much);
         }
     }

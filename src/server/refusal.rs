@@ -1,7 +1,4 @@
-//! hyper's own refusals, in our words; and ours of a connection too many.
-//!
-//! What cannot be read as HTTP never becomes a request: hyper answers it with a bare status and closes. The only place
-//! where that answer can be told from others is the stream below hyper, see [`Watched`](super::watch::Watched).
+//! What is said to whoever is no client of the service: to what cannot be read as a request of HTTP/1, and to a connection too many.
 
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -14,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::http1::Refusal;
 use crate::tcp::SharedTcp;
 
 /// Turns away connections that are too many.
@@ -23,23 +21,16 @@ pub(super) struct Excess {
     tasks: TaskTracker,
 }
 
-/// The answer for the client in the place of hyper's, if what hyper writes is a refusal.
-///
-/// To be asked only for the first bytes of an answer to no request: an upstream's answer may look the same.
-pub(super) fn in_our_words(written: &[u8]) -> Option<Vec<u8>> {
-    let rest = written
-        .strip_prefix(b"HTTP/1.1 ")
-        .or_else(|| written.strip_prefix(b"HTTP/1.0 "))?;
-    let status = StatusCode::from_bytes(rest.get(..3)?).ok()?;
-    let detail = match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+/// The answer to a head that cannot be taken; the connection is closed behind it.
+pub(super) fn of(refusal: Refusal) -> Vec<u8> {
+    let detail = match refusal {
+        Refusal::TooLarge => {
             "the request's head is larger than client.header_bytes, or has too many fields"
         }
-        StatusCode::URI_TOO_LONG => "the request's target is too long",
-        status if status.is_client_error() => "the request cannot be read as HTTP",
-        _ => return None,
+        Refusal::TargetTooLong => "the request's target is too long",
+        Refusal::Unreadable(_) => "the request cannot be read as HTTP",
     };
-    Some(problem(status, detail))
+    problem(refusal.status(), detail)
 }
 
 /// A whole answer of ours to what is no request.
@@ -133,28 +124,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_of_hypers_becomes_a_problem_of_the_same_status() {
-        let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n";
-
-        let answer = String::from_utf8(in_our_words(bare).unwrap()).unwrap();
-
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
-        assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
-        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!(problem["status"], 431);
-    }
-
-    #[test]
-    fn what_is_no_refusal_stays_as_it_is() {
-        for written in [
-            b"HTTP/1.1 200 OK\r\n\r\n".as_slice(),
-            b"HTTP/1.1 100 Continue\r\n\r\n",
-            b"HTTP/1.1 4",
-            b"\0\0\x12\x04\0\0\0\0\0",
-            b"",
+    fn what_is_refused_is_told_as_a_problem_of_its_status() {
+        for (refusal, start) in [
+            (
+                Refusal::TooLarge,
+                "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+            ),
+            (Refusal::TargetTooLong, "HTTP/1.1 414 URI Too Long\r\n"),
+            (
+                Refusal::Unreadable("two lengths"),
+                "HTTP/1.1 400 Bad Request\r\n",
+            ),
         ] {
-            assert_eq!(in_our_words(written), None, "{written:?}");
+            let answer = String::from_utf8(of(refusal)).unwrap();
+
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(start), "{head}");
+            assert!(head.contains(&format!("content-length: {}\r\n", body.len())));
+            let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!(problem["status"], refusal.status().as_u16());
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper_util::rt::TokioExecutor;
 
 use super::Params;
+use crate::http1::Reading;
 
 /// What connections begin with from now on. Every clone is the same one.
 #[derive(Clone)]
@@ -15,7 +16,10 @@ pub struct Terms(Arc<ArcSwap<Manner>>);
 /// What one connection begins with.
 pub(super) struct Manner {
     pub(super) params: Params,
-    pub(super) http1: http1::Builder,
+    /// How heads of HTTP/1 are read.
+    pub(super) reading: Reading,
+    /// Whether their names are written in Title-Case.
+    pub(super) is_title: bool,
     pub(super) http2: http2::Builder<TokioExecutor>,
 }
 
@@ -39,8 +43,15 @@ impl Manner {
     fn new(params: &Params) -> Self {
         Self {
             params: params.clone(),
-            http1: super::http1(params),
+            reading: Reading {
+                head_bytes_max: params.header_bytes.max(HEAD_BYTES_MIN),
+                keeps_case: params.preserve_header_case,
+            },
+            is_title: params.title_case_headers,
             http2: super::http2::builder(params.header_bytes),
         }
     }
 }
+
+/// The least that a head over HTTP/1 may have, whatever `header_bytes` says.
+const HEAD_BYTES_MIN: usize = 8192;

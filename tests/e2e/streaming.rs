@@ -231,7 +231,7 @@ async fn an_answer_without_a_body_tells_what_it_told_and_leaves_the_connection_u
         ("HEAD", "200 OK", "Transfer-Encoding: chunked\r\n", None),
         ("GET", "204 No Content", "ETag: \"a\"\r\n", None),
         ("GET", "304 Not Modified", "ETag: \"a\"\r\n", None),
-        // hyper leaves the length of what it does not carry out of a 304, which RFC 9110 section 15.4.5 allows.
+        // The length of what a 304 does not carry is left out of it, which RFC 9110 section 15.4.5 allows.
         ("GET", "304 Not Modified", "Content-Length: 1234\r\n", None),
         (
             "HEAD",

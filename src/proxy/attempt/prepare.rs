@@ -9,10 +9,10 @@ use http::header::{AUTHORIZATION, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, request};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::upgrade::OnUpgrade;
 
 use super::Exchange;
 use crate::clock;
+use crate::handover::Handover;
 use crate::proxy::account::Account;
 use crate::proxy::body::{BoxError, Brisk, RequestBody, none};
 use crate::proxy::deadline::Deadline;
@@ -45,7 +45,7 @@ impl<'a> Exchange<'a> {
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        let client_end = parts.extensions.remove::<OnUpgrade>();
+        let client_end = parts.extensions.remove::<Handover>();
         let signed = own::is_signed(&parts).then(|| parts.clone());
         let deadline = deadline(lane, &parts, signed.is_some(), account.arrival);
         let cell = Cell::new(lane.index, &parts.method, parts.uri.path());

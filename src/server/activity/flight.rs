@@ -9,18 +9,23 @@ use crate::clock;
 /// One request in flight.
 pub(in crate::server) struct Flight {
     activity: Arc<Activity>,
-    came_at: Instant,
-    is_answered: bool,
+    /// When it came, as long as there is no head of an answer to it, where its client can cancel it alone.
+    unanswered_since: Option<Instant>,
 }
 
 impl Flight {
     /// Of this connection; counted already.
-    pub(super) fn new(activity: Arc<Activity>, came_at: Instant) -> Self {
+    pub(super) fn new(activity: Arc<Activity>) -> Self {
         Self {
             activity,
-            came_at,
-            is_answered: false,
+            unanswered_since: None,
         }
+    }
+
+    /// The same, of a client that can cancel it alone and can do so too often.
+    pub(in crate::server) fn cancellable(mut self) -> Self {
+        self.unanswered_since = Some(clock::now());
+        self
     }
 
     /// The activity of its connection.
@@ -28,18 +33,9 @@ impl Flight {
         &self.activity
     }
 
-    /// The head of its answer is there. If it `leaves_http`, the connection carries something else from now on: what is
-    /// written is nobody's refusal, and what is read no request.
-    pub(in crate::server) fn is_answered(&mut self, leaves_http: bool) {
-        self.is_answered = true;
-        let mut state = self.activity.lock();
-        state.left_http |= leaves_http;
-        state.answered += 1;
-        let reader = state.reader.take();
-        drop(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+    /// The head of its answer is there.
+    pub(in crate::server) fn is_answered(&mut self) {
+        self.unanswered_since = None;
     }
 }
 
@@ -49,9 +45,11 @@ impl Drop for Flight {
         let mut state = self.activity.lock();
         state.in_flight -= 1;
         state.idle_since = now;
-        let lasted = now - self.came_at;
-        if state.is_http2 && state.hasty.is_too_much(self.is_answered, lasted) {
-            self.activity.is_enough.notify_one();
+        if state.is_http2 {
+            let cancelled_after = self.unanswered_since.map(|since| now - since);
+            if state.hasty.is_too_much(cancelled_after) {
+                self.activity.is_enough.notify_one();
+            }
         }
     }
 }

@@ -1,0 +1,285 @@
+//! A client's connection of HTTP/1, for the two that use it: whoever carries it, and the body of the request that is on its way.
+//!
+//! Each of them locks it for as long as one read or write takes, and never while it waits. They do not read at the same time: as long
+//! as a body is to come, all that comes is its own.
+
+use std::io;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use super::Lent;
+use super::came::{Came, Search};
+use super::intake::Intake;
+use super::socket::Socket;
+use crate::handover::Stream;
+use crate::http1::{Framing, Outbox, Reading, RequestHead};
+use crate::server::activity::Activity;
+use crate::server::http2::PREFACE;
+use crate::server::upload::Broken;
+use crate::tcp::SharedTcp;
+
+/// A connection, until whoever carries it drops this: then it is closed, whoever has a body of it, and that body is broken.
+pub(in crate::server) struct Held {
+    wire: Arc<Wire>,
+    tcp: SharedTcp,
+}
+
+/// What both of them share.
+pub(in crate::server) struct Wire {
+    state: Mutex<State>,
+    activity: Arc<Activity>,
+}
+
+struct State {
+    socket: Socket,
+    search: Search,
+    intake: Intake,
+    /// Who carries the connection and waits for the body's end.
+    carrier: Option<Waker>,
+    /// Who waits for more of the body.
+    reader: Option<Waker>,
+    doing: Doing,
+    is_stopping: bool,
+    /// Whether the client had no room the last time.
+    is_blocked: bool,
+}
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// It waits for a request, or for the rest of its head.
+    Waiting,
+    /// It has one.
+    Asked,
+    /// A part of the answer may have gone out, and not all of it.
+    Answering,
+}
+
+impl Held {
+    /// A fresh connection; `io` is what comes out of `tcp`.
+    pub(in crate::server) fn new(io: Stream, tcp: SharedTcp, activity: Arc<Activity>) -> Self {
+        let state = State {
+            socket: Socket::new(io),
+            search: Search::default(),
+            intake: Intake::nothing(),
+            carrier: None,
+            reader: None,
+            doing: Doing::Waiting,
+            is_stopping: false,
+            is_blocked: false,
+        };
+        let wire = Arc::new(Wire {
+            state: Mutex::new(state),
+            activity,
+        });
+        Self { wire, tcp }
+    }
+
+    /// The connection, for others.
+    pub(in crate::server) fn share(&self) -> Arc<Wire> {
+        Arc::clone(&self.wire)
+    }
+
+    /// Takes the stream off, with what came and was not looked at.
+    pub(super) fn take(&self) -> Option<(Stream, Bytes)> {
+        let mut state = self.lock();
+        state.doing = Doing::Waiting;
+        state.socket.take()
+    }
+}
+
+impl Deref for Held {
+    type Target = Wire;
+
+    fn deref(&self) -> &Wire {
+        &self.wire
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.wire.lock();
+        if state.doing == Doing::Answering {
+            // An answer that broke must not end as a whole one does, and the end is all that an HTTP/1.0 client has to go by.
+            self.tcp.reset_at_close();
+        }
+        let closed = state.socket.take();
+        let reader = state.reader.take();
+        drop(state); // what ends with it may take its time
+        drop(closed);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl Wire {
+    /// Waits until the first bytes show whether they are HTTP/2's. An end shows that they are not.
+    pub(super) fn poll_is_http2(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut state = self.lock();
+        loop {
+            let ahead = state.socket.ahead();
+            let known = ahead.len().min(PREFACE.len());
+            if ahead[..known] != PREFACE[..known] {
+                return Poll::Ready(Ok(false));
+            }
+            if known == PREFACE.len() {
+                return Poll::Ready(Ok(true));
+            }
+            if ready!(state.socket.poll_more(cx))? == 0 {
+                return Poll::Ready(Ok(false));
+            }
+            self.activity.head_begins();
+        }
+    }
+
+    /// Waits for the next request's head.
+    pub(super) fn poll_head(
+        &self,
+        cx: &mut Context<'_>,
+        reading: Reading,
+    ) -> Poll<io::Result<Came>> {
+        let state = &mut *self.lock();
+        if state.is_stopping && state.doing != Doing::Waiting {
+            return Poll::Ready(Ok(Came::End));
+        }
+        state.doing = Doing::Waiting;
+        loop {
+            let came = state.search.poll_next(&mut state.socket, cx, reading);
+            if let Some(came) = ready!(came)? {
+                state.doing = Doing::Asked;
+                return Poll::Ready(Ok(came));
+            }
+            if !state.socket.ahead().is_empty() {
+                self.activity.head_begins();
+            }
+        }
+    }
+
+    /// The body of the request whose head came. From now on whoever has it reads the connection.
+    pub(super) fn lend(self: &Arc<Self>, head: &RequestHead) -> Lent {
+        self.lock().intake = Intake::of(head);
+        let length = match head.framing {
+            Framing::Sized(length) => Some(length),
+            _ => None,
+        };
+        Lent::new(Arc::clone(self), length)
+    }
+
+    /// The next part of the body.
+    pub(super) fn poll_body(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let state = &mut *self.lock();
+        let frame = state.intake.poll_frame(&mut state.socket, cx);
+        if frame.is_pending() {
+            state.reader = Some(cx.waker().clone());
+        } else if !state.intake.is_to_come() {
+            state.wake_carrier();
+        }
+        frame
+    }
+
+    /// Nobody wants what is to come of the body.
+    pub(super) fn is_let_go(&self) {
+        let mut state = self.lock();
+        state.intake.is_let_go();
+        state.reader = None;
+        state.wake_carrier();
+    }
+
+    /// Whether another request may follow, as far as is known: nothing ends, and the body's end is known or still looked for.
+    pub(super) fn goes_on(&self, cx: &mut Context<'_>) -> bool {
+        let mut state = self.lock();
+        !state.is_stopping && state.poll_settled(cx) != Poll::Ready(false)
+    }
+
+    /// The answer is out. Waits until nobody reads the body any more, and says whether its end was found, behind which the next
+    /// request begins.
+    pub(super) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.lock();
+        state.doing = Doing::Asked;
+        state.poll_settled(cx)
+    }
+
+    /// Waits until the client has left, in the middle of what it asked for.
+    pub(super) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.intake.is_to_come() {
+            state.carrier = Some(cx.waker().clone()); // who reads the body sees the end before that
+            return Poll::Pending;
+        }
+        if state.intake.is_lost() || !state.socket.ahead().is_empty() {
+            return Poll::Pending;
+        }
+        match ready!(state.socket.poll_more(cx)) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
+        }
+    }
+
+    /// Writes all of it, and has it go out.
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        outbox: &mut Outbox,
+    ) -> Poll<io::Result<()>> {
+        let state = &mut *self.lock();
+        if state.doing != Doing::Answering {
+            let first = &mut state.intake;
+            ready!(first.poll_before_answer(&mut state.socket, cx))?;
+            state.doing = Doing::Answering;
+        }
+        let sent = state.socket.poll_send(cx, outbox);
+        if sent.is_pending() || state.is_blocked {
+            state.is_blocked = sent.is_pending();
+            self.activity.offered(sent.is_ready());
+        }
+        sent
+    }
+
+    /// Tells the client that nothing more comes.
+    pub(super) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.lock();
+        state.doing = Doing::Asked;
+        state.socket.poll_close(cx)
+    }
+
+    /// The server stops: no request follows. Says whether the connection carries nothing just now.
+    pub(in crate::server) fn stops(&self) -> bool {
+        let mut state = self.lock();
+        state.is_stopping = true;
+        state.doing == Doing::Waiting && state.socket.ahead().is_empty()
+    }
+
+    /// How much memory is kept for what came.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.lock().socket.kept_bytes()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let settled = self.intake.poll_end(&mut self.socket, cx);
+        if settled.is_pending() {
+            self.carrier = Some(cx.waker().clone());
+        }
+        settled
+    }
+
+    fn wake_carrier(&mut self) {
+        if let Some(carrier) = self.carrier.take() {
+            carrier.wake();
+        }
+    }
+}
