@@ -1,4 +1,4 @@
-//! Messages out of bytes, as a fuzzer invents them: the head by the parser that hyper uses, what follows as it stands.
+//! Messages out of bytes, as a fuzzer invents them: the head by the parser that redrive uses, what follows as it stands.
 
 pub mod reference;
 
@@ -58,5 +58,5 @@ fn headers(fields: &[httparse::Header<'_>]) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// As many fields as hyper takes.
+/// As many fields as redrive takes.
 const FIELDS_MAX: usize = 100;

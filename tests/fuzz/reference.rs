@@ -1,6 +1,6 @@
 //! Requests as RFC 9112 writes them, and nothing else: whoever reads them otherwise says so, or is wrong.
 //!
-//! Written apart from redrive's own, over all the bytes at once and line by line. It knows nothing of what hyper forgives:
+//! Written apart from redrive's own, over all the bytes at once and line by line. It knows nothing of what is forgiven:
 //! there it gives no opinion.
 
 /// How far the bytes are requests that mean one thing.
@@ -216,7 +216,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// As many fields as hyper takes.
+/// As many fields as redrive takes.
 const FIELDS_MAX: usize = 100;
 
 /// As long as redrive lets an extension be, its blanks included and its semicolon not.
