@@ -72,7 +72,8 @@ impl Connection {
             return;
         };
         let activity = Arc::new(Activity::new());
-        let http1 = Http1 {
+        // Boxed, since every future around it would have the room for it once more.
+        let http1 = Box::new(Http1 {
             wire: Held::new(io, tcp.clone(), Arc::clone(&activity)),
             service,
             activity: Arc::clone(&activity),
@@ -82,7 +83,7 @@ impl Connection {
             // Where the kernel tells, nobody needs to look; of TLS it does not know the end.
             looks_for_end: !(params.half_close || TELLS_OF_HANG_UPS && params.tls.is_none()),
             place: self.place,
-        };
+        });
         let watch = Watch {
             tcp,
             terms,
@@ -96,7 +97,7 @@ impl Connection {
 
 impl Watch {
     /// Carries a connection of HTTP/1, or of which that is not known yet.
-    async fn carry<S, F, B>(mut self, http1: Http1<S>)
+    async fn carry<S, F, B>(mut self, http1: Box<Http1<S>>)
     where
         S: Fn(Request<Upload>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + Unpin + 'static,

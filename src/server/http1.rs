@@ -108,7 +108,7 @@ impl<S> Http1<S> {
     ///
     /// # Errors
     /// When it ends in the middle of something.
-    pub(super) async fn carry<F, B>(self) -> Result<Over<S>, Ended>
+    pub(super) async fn carry<F, B>(self: Box<Self>) -> Result<Over<S>, Ended>
     where
         S: Fn(Request<Upload>) -> F,
         F: Future<Output = Response<B>> + Unpin,
@@ -122,25 +122,40 @@ impl<S> Http1<S> {
         if is_http2 {
             return Ok(self.opened());
         }
+        if let Some(giver) = self.requests().await? {
+            self.leave(giver);
+        } else {
+            poll_fn(|cx| self.wire.poll_close(cx)).await?;
+        }
+        Ok(Over::Ended)
+    }
+
+    /// One request after the other, until none can follow, or until the connection leaves HTTP.
+    async fn requests<F, B>(&self) -> Result<Option<Giver>, Ended>
+    where
+        S: Fn(Request<Upload>) -> F,
+        F: Future<Output = Response<B>> + Unpin,
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        // Boxed where it begins, or every connection that waits for a request would have the room for one.
+        let begins = |came: Came| came.map(|head| Box::pin(self.exchange(head)));
+        let reading = self.manner.reading;
         loop {
-            match poll_fn(|cx| self.wire.poll_head(cx, self.manner.reading)).await? {
-                Came::End => break,
+            let came = poll_fn(|cx| self.wire.poll_head(cx, reading).map_ok(begins));
+            match came.await? {
+                Came::End => return Ok(None),
                 Came::Nonsense(why) => {
                     self.refuse(why).await?;
-                    break;
+                    return Ok(None);
                 }
-                Came::Head(head) => match self.exchange(head).await? {
+                Came::Head(exchange) => match exchange.await? {
                     Next::Request => {}
-                    Next::Close => break,
-                    Next::Leave(giver) => {
-                        self.leave(giver);
-                        return Ok(Over::Ended);
-                    }
+                    Next::Close => return Ok(None),
+                    Next::Leave(giver) => return Ok(Some(giver)),
                 },
             }
         }
-        poll_fn(|cx| self.wire.poll_close(cx)).await?;
-        Ok(Over::Ended)
     }
 
     /// One request, from its head to the end of its answer and of its body.
@@ -221,13 +236,13 @@ impl<S> Http1<S> {
     }
 
     /// Hands the connection over to whoever carries it on, with what came behind the request.
-    fn leave(self, giver: Giver) {
+    fn leave(self: Box<Self>, giver: Giver) {
         if let Some((io, ahead)) = self.wire.take() {
             giver.give(Box::new(Ahead::new(io, ahead, self.place)));
         }
     }
 
-    fn opened(self) -> Over<S> {
+    fn opened(self: Box<Self>) -> Over<S> {
         match self.wire.take() {
             None => Over::Ended,
             Some((io, ahead)) => Over::SpeaksHttp2(Opened {

@@ -8,17 +8,24 @@ use super::socket::Socket;
 use crate::http1::{Framing, Reading, Refusal, RequestHead, empty_lines, read_request};
 
 /// What came where a request may begin.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every one is a head, and a box would be made for each"
-)]
-pub(super) enum Came {
+pub(super) enum Came<H = RequestHead> {
     /// A request's head.
-    Head(RequestHead),
+    Head(H),
     /// What is none, or more than one.
     Nonsense(Refusal),
     /// The end.
     End,
+}
+
+impl Came {
+    /// The same with what is made of a head.
+    pub(super) fn map<T>(self, f: impl FnOnce(RequestHead) -> T) -> Came<T> {
+        match self {
+            Self::Head(head) => Came::Head(f(head)),
+            Self::Nonsense(why) => Came::Nonsense(why),
+            Self::End => Came::End,
+        }
+    }
 }
 
 /// Looks for a request.

@@ -234,7 +234,7 @@ mod tests {
     fn body(length: Option<usize>) -> impl Body<Data = Bytes> {
         match length {
             Some(length) => Either::Left(Full::new(Bytes::from(vec![0; length]))),
-            None => Either::Right(Channel::new(1).1),
+            None => Either::Right(Channel::<Bytes, std::convert::Infallible>::new(1).1),
         }
     }
 

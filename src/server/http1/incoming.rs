@@ -12,8 +12,8 @@ pub(super) enum Incoming {
     Whole,
     /// So many bytes of it are to come.
     Sized(u64),
-    /// It comes in chunks.
-    Chunked(Chunks),
+    /// It comes in chunks. Boxed, since nearly no connection has one on its way.
+    Chunked(Box<Chunks>),
     /// Its end is not known, and so nothing behind it is.
     Lost,
 }
@@ -34,7 +34,7 @@ impl Incoming {
         match framing {
             Framing::Nothing => Self::Whole,
             Framing::Sized(length) => Self::Sized(length),
-            Framing::Chunked => Self::Chunked(Chunks::of_request()),
+            Framing::Chunked => Self::Chunked(Box::new(Chunks::of_request())),
             Framing::ToTheEnd => Self::Lost, // no request is
         }
     }

@@ -48,7 +48,7 @@ where
         let refused = Arc::new(AtomicUsize::new(0));
         let counts = Arc::clone(&refused);
         let gauge = IntGauge::new("open", "Open.").unwrap();
-        let http1 = Http1 {
+        let http1 = Box::new(Http1 {
             wire: Held::new(Box::new(tcp.clone()), tcp, Arc::clone(&activity)),
             service,
             activity,
@@ -57,7 +57,7 @@ where
             agreed_http2: None,
             looks_for_end,
             place: Places::new(&gauge).take(1).unwrap(),
-        };
+        });
         Self {
             client: client.unwrap(),
             wire: http1.wire.share(),
