@@ -236,13 +236,13 @@ impl<S> Http1<S> {
     }
 
     /// Hands the connection over to whoever carries it on, with what came behind the request.
-    fn leave(self: Box<Self>, giver: Giver) {
+    fn leave(self, giver: Giver) {
         if let Some((io, ahead)) = self.wire.take() {
             giver.give(Box::new(Ahead::new(io, ahead, self.place)));
         }
     }
 
-    fn opened(self: Box<Self>) -> Over<S> {
+    fn opened(self) -> Over<S> {
         match self.wire.take() {
             None => Over::Ended,
             Some((io, ahead)) => Over::SpeaksHttp2(Opened {
