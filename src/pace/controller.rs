@@ -228,7 +228,7 @@ impl Controller {
             is_at_floor: self.floor.is_reached(self.kind, above_floor),
             demand,
             service: self.service.mean(),
-            delivered,
+            delivered: self.delivered.rate_long(now),
         };
         match self.neighbours.look(now, sight) {
             Finding::Quiet => self.gate.open(),

@@ -1,11 +1,12 @@
 //! Mixed fleets: when the throttles are made by others, holding back helps nobody but them.
 //!
-//! Throttles carry no name. All sidecars keep a beat by which they know their own, see [`swing`]. A polite sender beside greedy ones also sees its
-//! window sink while the throttled share stays where it was, see [`evidence`], most of what it sends throttled, see [`flood`], or sends next to nothing in the end, see [`starved`]; but
-//! what the beat speaks against is chance. Then the window is put to the test, see [`trial`]: first attempts go freely for a moment. If as large a share of them gets
+//! Throttles carry no name. All sidecars keep a beat by which they know their own, see [`swing`]. A polite sender beside greedy
+//! ones also sees its window sink while the throttled share stays where it was, see [`evidence`], most of what it sends
+//! throttled, see [`flood`], or sends next to nothing in the end, see [`starved`]; but what the beat speaks against is chance.
+//! Then the window is put to the test, see [`trial`]: first attempts go freely for a moment. If as large a share of them gets
 //! through as before, or far more of them do, the window was *unresponsive*, and they keep going freely (retries still wait for
-//! their jitter and their budget). If not, the throttles were our own after all; the window rules again, and the next test
-//! waits, longer each time.
+//! their jitter and their budget). If not, the throttles were our own after all; the window rules again, and the next test waits,
+//! longer each time.
 
 mod evidence;
 mod flood;
@@ -216,8 +217,8 @@ impl Neighbours {
     }
 }
 
-/// Attempts per second that a sender got through at first that has a part of a limit worth speaking of. Without it a hundred polite senders that exceed a limit
-/// fifteenfold pay nine attempts per success in their first minute instead of 1.3.
+/// Attempts per second that a sender got through at first that has a part of a limit worth speaking of. Without it a hundred
+/// polite senders that exceed a limit fifteenfold pay nine attempts per success in their first minute instead of 1.3.
 const PART_MIN: f64 = 3.0;
 
 /// Seconds to the next test after one that failed.

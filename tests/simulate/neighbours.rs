@@ -9,7 +9,7 @@ use redrive::simulate::{Params, Policy, run};
 
 use crate::scenario::{as_told, rate_limited, row};
 
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=24;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=16;
 
 /// The share of requests that succeed with redrive and directly: means, since a single run is decided by when it was found out.
 fn shares(params: &Params) -> (f64, f64) {
@@ -52,7 +52,6 @@ fn beside_neighbours_that_use_up_a_limit_or_exceed_it_by_a_fifth() {
     for per_second in [10, 11, 12] {
         does_no_worse_beside_ten(per_second, "60s");
     }
-    does_no_worse_beside_ten(11, "5m");
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn behind_a_concurrency_limit_too() {
             "--concurrency 10 --load {per_second} --neighbours 10:none --duration 60s"
         ));
     }
-    does_no_worse_than_direct("--concurrency 100 --load 150 --neighbours 10:none --duration 60s");
+    does_no_worse_than_direct("--concurrency 100 --load 150 --neighbours 10:none --duration 20s");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! A flood: for seconds, most of what is sent is throttled, though much of it once passed.
 //!
-//! Windows of polite senders sink to where little is throttled within two or three seconds, unless there are very many of them, of which each gets next
-//! to nothing through from the beginning. So who had its part at first, and sees most of its attempts throttled seconds later, is likely
-//! beside others: long before [`evidence`](super::evidence) and [`swing`](super::swing), which weigh what little is sent then.
+//! Windows of polite senders sink to where little is throttled within two or three seconds, unless there are very many of them,
+//! of which each gets next to nothing through from the beginning. So who had its part at first, and sees most of its attempts
+//! throttled seconds later, is likely beside others: long before [`evidence`](super::evidence) and [`swing`](super::swing), which
+//! weigh what little is sent then.
 
 /// Whether most is throttled, and since when.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,8 +57,8 @@ const MOST: f64 = 0.6;
 const LASTS: f64 = 3.0;
 const ATTEMPTS_MIN: u32 = 6;
 
-/// Attempts per second that have to have passed at first. With one, a hundred polite senders that exceed a limit fifteenfold pay twice as much in
-/// their first minute.
+/// Attempts per second that have to have passed at first. With one, a hundred polite senders that exceed a limit fifteenfold pay
+/// twice as much in their first minute.
 const FIRST_MIN: f64 = 1.5;
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! The swing: a beat that all sidecars keep, by which throttles of their own are told from throttles of others.
 //!
-//! While much more is throttled than the window tolerates, the window swings: in the first half of every second of the wall clock it is larger, in
-//! the second half smaller. All sidecars do so at the same moments, without a word to one another, as far as their clocks agree. If
-//! the throttles are *theirs*, nearly all of them fall into the first halves: in the second ones less is sent than the limit lets
-//! pass. If senders make them that know of no beat, both halves are throttled alike. A lock-in amplifier finds a signal in noise
-//! in this way; how much likelier the second account is than the first is added up half by half (Wald's sequential test), and what is old fades.
+//! While much more is throttled than the window tolerates, the window swings: in the first half of every second of the wall clock
+//! it is larger, in the second half smaller. All sidecars do so at the same moments, without a word to one another, as far as
+//! their clocks agree. If the throttles are *theirs*, nearly all of them fall into the first halves: in the second ones less is
+//! sent than the limit lets pass. If senders make them that know of no beat, both halves are throttled alike. A lock-in amplifier
+//! finds a signal in noise in this way; how much likelier the second account is than the first is added up half by half (Wald's
+//! sequential test), and what is old fades.
 //!
-//! Until that is known, a window that still gets something through is *eager*: it lets more be throttled, for else it would have sunk too low to
-//! find out anything. Whoever knows that the throttles are its own keeps the beat for a while, for the sake of those who do not know yet.
+//! Until that is known, a window that still gets something through is *eager*: it lets more be throttled, for else it would have
+//! sunk too low to find out anything. Whoever knows that the throttles are its own keeps the beat for a while, for the sake of
+//! those who do not know yet.
 //!
-//! On average a swinging window sends what it would send anyway. Behind a rate limit that costs nothing as long as the bucket holds a tenth of a second's tokens
-//! or two; behind a concurrency limit, a tenth of the goodput while it lasts. Clocks that are 150 ms apart are good enough; with some that disagree altogether, polite
-//! senders take one another for others.
+//! On average a swinging window sends what it would send anyway. Behind a rate limit that costs nothing as long as the bucket
+//! holds the tokens of a fifth of a second; behind a concurrency limit, a tenth of the goodput while it lasts. Clocks that are
+//! 150 ms apart are good enough; with some that disagree altogether, polite senders take one another for others.
 
 use super::Sight;
 use crate::retry::classify::Kind;
@@ -33,6 +35,8 @@ pub(super) struct Swing {
     /// How long the next finding of that kind holds.
     ours_for: f64,
     is_eager: bool,
+    /// The kind of the latest throttle.
+    kind: Kind,
     /// Whether attempts take so long that a window cannot follow the beat.
     is_too_slow: bool,
 }
@@ -56,6 +60,7 @@ impl Swing {
             ours_until: f64::NEG_INFINITY,
             ours_for: OURS_FOR,
             is_eager: false,
+            kind: Kind::Unknown,
             is_too_slow: false,
         }
     }
@@ -114,6 +119,7 @@ impl Swing {
             half.throttled *= fade;
         }
         let doubtful = DOUBTFUL.max(DOUBTFUL_TIMES * sight.usual);
+        self.kind = sight.kind;
         self.is_too_slow = sight.service > FOLLOWS_UP_TO;
         if !sight.is_pressed || sight.throttled_share < doubtful || self.is_too_slow {
             self.since = None;
@@ -127,8 +133,7 @@ impl Swing {
         let weight = self.weight();
         if weight <= -WEIGHT_OURS && !self.is_ours(now) {
             self.take_for_ours(now);
-        }
-        if weight >= WEIGHT_OTHERS {
+        } else if weight >= self.weight_of_others() {
             self.ours_for = OURS_FOR;
         }
         self.is_eager =
@@ -157,11 +162,18 @@ impl Swing {
 
     /// Whether others make them, as sure as can be.
     pub(super) fn is_by_others(&self, now: f64) -> bool {
-        self.since.is_some() && !self.is_ours(now) && self.weight() >= WEIGHT_OTHERS
+        self.since.is_some() && !self.is_ours(now) && self.weight() >= self.weight_of_others()
     }
 
-    /// Whether the beat speaks for others rather than against them, or says nothing since no window can follow it. What it speaks against is chance,
-    /// whatever else seems to tell it.
+    fn weight_of_others(&self) -> f64 {
+        match self.kind {
+            Kind::Rate => WEIGHT_OTHERS,
+            _ => WEIGHT_OTHERS_OTHER,
+        }
+    }
+
+    /// Whether the beat speaks for others rather than against them, or says nothing since no window can follow it. What it speaks
+    /// against is chance, whatever else seems to tell it.
     pub(super) fn leans_to_others(&self) -> bool {
         self.is_too_slow || self.weight() > 0.0
     }
@@ -219,14 +231,14 @@ const FOLLOWS_UP_TO: f64 = 0.4;
 /// Seconds at the beginning of a half in which clocks may disagree, and attempts of the half before are still arriving.
 const UNCLEAR: f64 = 0.1;
 
-/// By what part a window swings, up to so many attempts per second. Of more of them less is enough: what they tell grows with their number and with the square of
-/// the width.
+/// By what part a window swings, up to so many attempts per second. Of more of them less is enough: what they tell grows with
+/// their number and with the square of the width.
 const WIDTH: f64 = 0.4;
 const WIDTH_RATE: f64 = 60.0;
 const WIDTH_LEAST: f64 = 0.25;
 
-/// The throttled share from which there is a doubt, and as a multiple of what is tolerated. Polite senders tolerate a tenth at most behind a rate limit, and meet a little more for seconds
-/// when all begin.
+/// The throttled share from which there is a doubt, and as a multiple of what is tolerated. Polite senders tolerate a tenth at
+/// most behind a rate limit, and meet a little more for seconds when all begin.
 const DOUBTFUL: f64 = 0.08;
 const DOUBTFUL_TIMES: f64 = 2.0;
 
@@ -236,10 +248,12 @@ const SETTLE_FOR: f64 = 1.5;
 /// Seconds in which what was counted fades to 37 per cent.
 const FADES_IN: f64 = 15.0;
 
-/// From what weights on it is known: twenty times as likely that they are one's own, four hundred times that they are others'. The former error costs a sender half a minute, the
-/// latter everybody.
+/// From what weights on it is known: twenty times as likely that they are one's own, four hundred times that they are others';
+/// behind other limits than of rate, where chance makes throttles, three thousand times. The former error costs a sender half a
+/// minute, the latter everybody.
 const WEIGHT_OURS: f64 = 3.0;
 const WEIGHT_OTHERS: f64 = 6.0;
+const WEIGHT_OTHERS_OTHER: f64 = 8.0;
 
 /// The share of throttles that stray into the second halves of polite senders, since nobody's clock or window is exact.
 const STRAY: f64 = 0.15;
@@ -257,14 +271,15 @@ const KEPT_FOR: f64 = 15.0;
 /// Seconds within which a doubt that comes back is the same.
 const SAME_DOUBT: f64 = 60.0;
 
-/// What an eager window tolerates: behind a rate limit and behind others. With 0.35 ten polite senders that exceed a rate limit fivefold pay 1.5 attempts per
-/// success in their first minute instead of 1.06.
+/// What an eager window tolerates: behind a rate limit and behind others. With 0.35 ten polite senders that exceed a rate limit
+/// fivefold pay 1.5 attempts per success in their first minute instead of 1.06.
 const EAGER: f64 = 0.25;
 const EAGER_OTHER: f64 = 0.4;
 
-/// The recent throttled share up to which that can help, and the attempts per second that have to get through: the many small senders of a crowd would pay for it longer than they need to.
+/// The recent throttled share up to which that can help, and the attempts per second that have to get through: the many small
+/// senders of a crowd would pay for it longer than they need to.
 const EAGER_UP_TO: f64 = 0.5;
-const EAGER_FROM: f64 = 6.0;
+const EAGER_FROM: f64 = 7.0;
 
 /// Seconds; finer than anything that is decided here, coarser than the float's last bit after a year.
 const ROUNDING: f64 = 1e-6;
