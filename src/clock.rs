@@ -3,7 +3,7 @@
 //! Decisions take `now` as an argument; the shell gets it here. Since [`now`] follows tokio's clock, a test that pauses
 //! tokio's time governs every deadline, wait and budget at once.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock, as the runtime sees it: virtual in a test that pauses time, the machine's otherwise.
 #[expect(
@@ -21,4 +21,11 @@ pub fn now() -> Instant {
 )]
 pub fn wall() -> SystemTime {
     SystemTime::now()
+}
+
+/// How far the wall clock is into its second: the same for everybody whose clock agrees with this one.
+pub fn into_second() -> Duration {
+    // Before 1970 nobody's clock agrees with anybody's.
+    let since_epoch = wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_nanos(since_epoch.subsec_nanos().into())
 }

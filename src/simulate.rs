@@ -43,6 +43,8 @@ pub struct Params {
     pub neighbours: Option<Neighbours>,
     /// The policies that the sidecars follow, one run each.
     pub policies: Vec<Policy>,
+    /// How far the sidecars' clocks are apart, at most.
+    pub clocks_apart: Duration,
     /// How long a client waits for its answer.
     pub deadline: Duration,
     /// How long requests keep coming.

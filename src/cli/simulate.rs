@@ -116,6 +116,7 @@ impl SimulateArgs {
                 .into_iter()
                 .filter(|policy| self.open || *policy != Policy::RedriveOpen)
                 .collect(),
+            clocks_apart: CLOCKS_APART,
             deadline: route.deadline.total,
             duration: self.duration,
             warm_up: self.duration / 4,
@@ -165,6 +166,9 @@ const SERVICE_SIGMA: f64 = 0.5;
 
 /// One way through the network: the same region, with some jitter.
 const NETWORK: (Duration, Duration) = (Duration::from_micros(2_500), Duration::from_millis(15));
+
+/// How far clocks are apart that are kept by NTP without much care; the machines of one cloud are nearer to one another.
+const CLOCKS_APART: Duration = Duration::from_millis(20);
 
 /// Bursts as the documentation's figures have them.
 const BURST_SPAN: Duration = Duration::from_secs(1);

@@ -33,7 +33,7 @@ use super::outage::Outage;
 use super::queue::{Queue, WaiterId};
 use super::service::Service;
 use super::turn::Attempt;
-use super::window::Window;
+use super::window::{Window, tolerated};
 use super::{KnownLimit, Mode, Params};
 use crate::retry::classify::Kind;
 
@@ -75,8 +75,9 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Nothing is learned yet: the gate is open. At most `params.max_in_flight` attempts are in flight, at least one.
-    pub fn new(params: Params, now: Instant) -> Self {
+    /// Nothing is learned yet: the gate is open. At most `params.max_in_flight` attempts are in flight, at least one. The wall clock is
+    /// `into_second` past its last full second: sidecars whose clocks agree find out together whose throttles they see.
+    pub fn new(params: Params, now: Instant, into_second: Duration) -> Self {
         Self {
             start: now,
             now: 0.0,
@@ -93,7 +94,7 @@ impl Controller {
             gate: Gate::new(),
             outage: Outage::new(),
             backlog: Backlog::new(0.0),
-            neighbours: Neighbours::new(),
+            neighbours: Neighbours::new(into_second.as_secs_f64()),
             floor: Floor::new(),
             fleet: None,
             service: Service::new(),
@@ -118,7 +119,7 @@ impl Controller {
             self.gate = Gate::new();
             self.outage = Outage::new();
             self.backlog = Backlog::new(self.now);
-            self.neighbours = Neighbours::new();
+            self.neighbours = self.neighbours.anew();
             self.holds.clear();
         }
         self.queue.set_limit(params.max_waiting);
@@ -223,8 +224,11 @@ impl Controller {
             throttled_share: self.share_of_throttles(),
             kind: self.kind,
             tolerated: self.step().tolerated,
+            usual: tolerated(self.kind, self.rate()),
             is_at_floor: self.floor.is_reached(self.kind, above_floor),
             demand,
+            service: self.service.mean(),
+            delivered: self.delivered.rate_long(now),
         };
         match self.neighbours.look(now, sight) {
             Finding::Quiet => self.gate.open(),
@@ -256,12 +260,6 @@ impl Controller {
             self.params.max_in_flight.max(1) as f64
         };
         (places / mean).max(self.delivered.rate(self.now))
-    }
-
-    /// The smallest window.
-    fn floor(&mut self) -> f64 {
-        let demand = self.demand.rate_long(self.now);
-        self.floor.size(self.kind, self.service.mean(), demand)
     }
 
     fn is_learning(&self) -> bool {

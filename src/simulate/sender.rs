@@ -36,7 +36,8 @@ pub(super) struct Redrive {
 }
 
 impl Sender {
-    pub(super) fn new(params: &Params, policy: Policy, base: Instant) -> Self {
+    /// One whose clock is so far ahead of the first one's.
+    pub(super) fn new(params: &Params, policy: Policy, base: Instant, ahead: Duration) -> Self {
         let (mut retry, budget) = match policy {
             Policy::Redrive => (params.retry.clone(), params.budget),
             Policy::RedriveOpen => (unlimited(params.retry.clone()), free(params.budget)),
@@ -47,7 +48,7 @@ impl Sender {
             retry.backoff.throttle_base = Duration::ZERO;
         }
         Self::Redrive(Box::new(Redrive {
-            controller: Controller::new(params.pace, base),
+            controller: Controller::new(params.pace, base, ahead),
             budget: Budget::new(budget, base),
             waiters: HashMap::new(),
             wake_at: f64::INFINITY,

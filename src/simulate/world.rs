@@ -50,13 +50,17 @@ impl<'a> World<'a> {
             .neighbours
             .into_iter()
             .flat_map(|beside| (0..beside.count).map(move |_| beside.policy));
+        let mut clocks = fastrand::Rng::with_seed(params.seed.rotate_left(32));
         Self {
             params,
             base,
             limits: Limits::new(params.gateway.clone()),
             senders: own
                 .chain(beside)
-                .map(|policy| Sender::new(params, policy, base))
+                .map(|policy| {
+                    let ahead = params.clocks_apart.mul_f64(clocks.f64());
+                    Sender::new(params, policy, base, ahead)
+                })
                 .collect(),
             requests: Requests::default(),
             agenda: Agenda::new(),

@@ -1,13 +1,15 @@
 //! Mixed fleets: one sidecar with default settings beside clients that send as much each and do not retry.
 //!
 //! What goes directly is the measure: with the same arrivals, the sidecar's requests sent once. What does not hold stands in the
-//! README: concurrency limits, neighbours that leave some of a limit over or exceed it by little, and the first seconds far above it.
+//! README: neighbours that leave some of a limit over.
+
+use std::time::Duration;
 
 use redrive::simulate::{Params, Policy, run};
 
 use crate::scenario::{as_told, rate_limited, row};
 
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=16;
 
 /// The share of requests that succeed with redrive and directly: means, since a single run is decided by when it was found out.
 fn shares(params: &Params) -> (f64, f64) {
@@ -46,23 +48,27 @@ fn does_no_worse_beside_ten(per_second: u32, time: &str) {
 }
 
 #[test]
-fn beside_neighbours_that_exceed_the_limit_by_half() {
-    does_no_worse_beside_ten(14, "60s");
+fn beside_neighbours_that_use_up_a_limit_or_exceed_it_by_a_fifth() {
+    for per_second in [10, 11, 12] {
+        does_no_worse_beside_ten(per_second, "60s");
+    }
 }
 
 #[test]
-fn beside_neighbours_that_exceed_the_limit_twofold() {
-    does_no_worse_beside_ten(18, "60s");
+fn beside_neighbours_that_exceed_it_by_half_and_manyfold() {
+    for per_second in [14, 18, 30, 50] {
+        does_no_worse_beside_ten(per_second, "60s");
+    }
 }
 
 #[test]
-fn beside_neighbours_that_exceed_the_limit_threefold() {
-    does_no_worse_beside_ten(30, "60s");
-}
-
-#[test]
-fn beside_neighbours_that_exceed_the_limit_fivefold() {
-    does_no_worse_beside_ten(50, "60s");
+fn behind_a_concurrency_limit_too() {
+    for per_second in [11, 15, 20, 30, 40] {
+        does_no_worse_than_direct(&format!(
+            "--concurrency 10 --load {per_second} --neighbours 10:none --duration 60s"
+        ));
+    }
+    does_no_worse_than_direct("--concurrency 100 --load 150 --neighbours 10:none --duration 20s");
 }
 
 #[test]
@@ -81,8 +87,8 @@ fn whoever_is_starved_at_first_is_not_for_long() {
 }
 
 #[test]
-fn within_the_first_seconds_unless_they_exceed_it_threefold() {
-    for per_second in [11, 14, 18] {
+fn within_the_first_seconds() {
+    for per_second in [11, 14, 18, 30, 50] {
         does_no_worse_beside_ten(per_second, "20s");
     }
 }
@@ -98,6 +104,32 @@ fn polite_senders_alone_are_never_taken_for_others() {
 
     // A single one that went freely would throttle all the others.
     assert!(row.attempts_per_success < 1.08, "{row:?}");
+}
+
+#[test]
+fn polite_senders_keep_a_beat_by_clocks_that_are_a_little_apart() {
+    let mut params = as_told("--rate 100 --load 500 --sidecars 10 --duration 60s");
+    params.policies = vec![Policy::Redrive];
+    params.clocks_apart = Duration::from_millis(150);
+
+    let row = row(&params);
+
+    assert!(row.attempts_per_success < 1.1, "{row:?}");
+}
+
+#[test]
+fn polite_senders_behind_a_concurrency_limit_are_not_taken_for_others() {
+    for (concurrency, sidecars, overload) in [(10, 10, 5), (100, 10, 5), (100, 100, 5)] {
+        let mut params = as_told(&format!(
+            "--concurrency {concurrency} --load {} --sidecars {sidecars} --duration 60s",
+            10 * concurrency * overload
+        ));
+        params.policies = vec![Policy::Redrive];
+
+        let row = row(&params);
+
+        assert!(row.attempts_per_success < 1.35, "{row:?}");
+    }
 }
 
 #[test]

@@ -94,6 +94,7 @@ pub(crate) fn rate_limited(sidecars: usize, overload: f64) -> Params {
         sidecars,
         neighbours: None,
         policies: vec![Policy::Redrive],
+        clocks_apart: Duration::from_millis(20),
         deadline: seconds(10),
         duration: seconds(60),
         warm_up: seconds(35),

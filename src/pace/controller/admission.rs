@@ -147,7 +147,7 @@ impl Controller {
         if !self.is_gate_closed() {
             return earliest;
         }
-        let size = self.window.size();
+        let size = self.size_now();
         let whole = size.floor();
         let taken = (self.in_flight + self.holds.len()) as f64;
         if taken < whole {
@@ -157,12 +157,18 @@ impl Controller {
             .holds
             .peek()
             .map_or(f64::INFINITY, |Reverse(until)| *until as f64 / 1e6);
+        let earliest_change = hold_ends.min(self.neighbours.next_half(self.now));
         let fraction = size - whole;
         if taken > whole || fraction < FRACTION_MIN {
-            return earliest.max(hold_ends);
+            return earliest.max(earliest_change);
         }
         let stretched = self.service.mean() / fraction * self.fraction_stretch;
-        earliest.max(hold_ends.min(self.fraction_used + stretched))
+        earliest.max(earliest_change.min(self.fraction_used + stretched))
+    }
+
+    /// The window, larger or smaller by its swing.
+    fn size_now(&self) -> f64 {
+        self.window.size() * self.neighbours.factor(self.now, self.rate())
     }
 
     /// Whether one attempt may go now. Asks the known limit last, since its yes is spent.
@@ -180,7 +186,7 @@ impl Controller {
         if self.outage.is_on() {
             self.outage.launch(self.now, rng.f64());
         } else if self.is_gate_closed() {
-            let whole = self.window.size().floor();
+            let whole = self.size_now().floor();
             if (self.in_flight + self.holds.len()) as f64 >= whole {
                 self.fraction_used = self.now;
                 self.fraction_stretch = 0.75 + 0.5 * rng.f64();

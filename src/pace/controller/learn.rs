@@ -69,7 +69,7 @@ impl Controller {
         let now = self.now;
         self.service.sample(now - attempt.sent);
         self.delivered.add(now);
-        self.neighbours.count(false);
+        self.neighbours.count(attempt.sent, false);
         self.window.count_success();
         let delivered = self.delivered.rate(now);
         self.gate.on_success(tolerated(self.kind, delivered));
@@ -88,7 +88,7 @@ impl Controller {
         let now = self.now;
         self.kind = kind;
         self.throttled.add(now);
-        self.neighbours.count(true);
+        self.neighbours.count(attempt.sent, true);
         self.window.count_throttle();
         let size = self.possible_size(attempt);
         let share = self.share_of_throttles();
@@ -143,14 +143,27 @@ impl Controller {
         (attempt.in_flight as f64).max(through).max(mean)
     }
 
+    /// The smallest window.
+    pub(super) fn floor(&mut self) -> f64 {
+        let demand = self.demand.rate_long(self.now);
+        self.floor.size(self.kind, self.service.mean(), demand)
+    }
+
+    /// Attempts per second that the window stands for.
+    pub(super) fn rate(&self) -> f64 {
+        self.window.size() / self.service.mean()
+    }
+
     /// How far one answer moves the window now.
     pub(super) fn step(&self) -> Step {
         let mean = self.service.mean();
         let size = self.window.size();
-        let rate = size / mean;
+        let rate = self.rate();
         let usual = match &self.fleet {
             Some(fleet) if fleet.is_fresh(self.now) => fleet.tolerated(),
-            _ => tolerated(self.kind, rate),
+            _ => self
+                .neighbours
+                .tolerated(self.kind, tolerated(self.kind, rate)),
         };
         let queued = if self.is_outage() {
             None

@@ -55,7 +55,7 @@ impl Bench {
     fn new(params: Params) -> Self {
         let now = clock::now();
         Self {
-            controller: Controller::new(params, now),
+            controller: Controller::new(params, now, Duration::ZERO),
             now,
             rng: fastrand::Rng::with_seed(7),
         }

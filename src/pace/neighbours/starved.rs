@@ -50,6 +50,11 @@ impl Starved {
         self.is_starved && self.weight >= WEIGHT_MIN
     }
 
+    /// Attempts per second that passed at first; zero while that is not known.
+    pub(super) fn passed_at_first(&self) -> f64 {
+        self.first.map_or(0.0, |first| first.rate)
+    }
+
     /// An attempt was taken in, or throttled.
     pub(super) fn count(&mut self, was_throttled: bool) {
         self.attempts = self.attempts.saturating_add(1);
@@ -171,8 +176,11 @@ mod tests {
             throttled_share: 0.0,
             kind: Kind::Rate,
             tolerated: 0.05,
+            usual: 0.05,
             is_at_floor: false,
             demand: 10.0,
+            service: 0.1,
+            delivered: 5.0,
         }
     }
 

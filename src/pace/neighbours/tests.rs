@@ -9,14 +9,18 @@ fn sight() -> Sight {
         throttled_share: 0.5,
         kind: Kind::Rate,
         tolerated: 0.05,
+        usual: 0.05,
         is_at_floor: true,
         demand: 100.0,
+        // Slower than the beat, which says nothing then.
+        service: 1.0,
+        delivered: 50.0,
     }
 }
 
 /// A window that sinks with everything it lets pass.
 fn freed_while_sinking() -> Neighbours {
-    let mut neighbours = Neighbours::new();
+    let mut neighbours = Neighbours::new(0.0);
     let seconds = [(19, 16), (11, 8), (7, 4), (3, 5), (2, 4), (2, 3)];
     let freed = (1..).zip(seconds).find(|(second, (passed, throttled))| {
         count(&mut neighbours, *passed, *throttled);
@@ -29,7 +33,7 @@ fn freed_while_sinking() -> Neighbours {
 
 /// Four attempts a second while the window rules, of which half are throttled: after twelve seconds that is a reason.
 fn freed() -> Neighbours {
-    let mut neighbours = Neighbours::new();
+    let mut neighbours = Neighbours::new(0.0);
     for second in 0..12 {
         assert_eq!(neighbours.look(f64::from(second), sight()), Finding::Same);
         count(&mut neighbours, 2, 2);
@@ -41,14 +45,14 @@ fn freed() -> Neighbours {
 }
 
 fn count(neighbours: &mut Neighbours, passed: u32, throttled: u32) {
-    (0..passed).for_each(|_| neighbours.count(false));
-    (0..throttled).for_each(|_| neighbours.count(true));
+    (0..passed).for_each(|_| neighbours.count(0.0, false));
+    (0..throttled).for_each(|_| neighbours.count(0.0, true));
 }
 
 #[test]
 fn a_window_that_keeps_nobody_waiting_or_does_not_rule_is_not_tested() {
     for (is_ruling, is_pressed) in [(true, false), (false, true)] {
-        let mut neighbours = Neighbours::new();
+        let mut neighbours = Neighbours::new(0.0);
         let sight = Sight {
             is_ruling,
             is_pressed,
@@ -125,8 +129,50 @@ fn throttles_that_cease_while_it_goes_freely_were_those_of_polite_senders() {
 }
 
 #[test]
+fn what_the_beat_speaks_against_is_not_tested() {
+    let mut neighbours = Neighbours::new(0.0);
+    let quick = Sight {
+        service: 0.1,
+        ..sight()
+    };
+    for second in 0..20 {
+        for (into, passed, throttled) in [(0.25, 2, 5), (0.75, 3, 0)] {
+            let at = f64::from(second) + into;
+            (0..passed).for_each(|_| neighbours.count(at, false));
+            (0..throttled).for_each(|_| neighbours.count(at, true));
+            assert_eq!(neighbours.look(at + 0.25, quick), Finding::Same, "{second}");
+        }
+    }
+}
+
+#[test]
+fn throttles_that_know_of_no_beat_are_tested_within_seconds() {
+    let mut neighbours = Neighbours::new(0.0);
+    let quick = Sight {
+        service: 0.1,
+        is_at_floor: false,
+        ..sight()
+    };
+    let freed = (0..20).find(|second| {
+        [(0.25, 8, 4), (0.75, 4, 2)]
+            .into_iter()
+            .any(|(into, passed, throttled)| {
+                let at = f64::from(*second) + into;
+                (0..passed).for_each(|_| neighbours.count(at, false));
+                (0..throttled).for_each(|_| neighbours.count(at, true));
+                neighbours.look(at + 0.25, quick) == Finding::Freed
+            })
+    });
+
+    assert!(
+        freed.is_some_and(|second| (2..10).contains(&second)),
+        "{freed:?}"
+    );
+}
+
+#[test]
 fn a_sender_too_small_for_the_evidence_of_seconds_is_tested_once_it_is_starved() {
-    let mut neighbours = Neighbours::new();
+    let mut neighbours = Neighbours::new(0.0);
     let freed = (0..120).find(|second| {
         count(
             &mut neighbours,

@@ -1,0 +1,103 @@
+//! A flood: for seconds, most of what is sent is throttled, though much of it once passed.
+//!
+//! Windows of polite senders sink to where little is throttled within two or three seconds, unless there are very many of them,
+//! of which each gets next to nothing through from the beginning. So who had its part at first, and sees most of its attempts
+//! throttled seconds later, is likely beside others: long before [`evidence`](super::evidence) and [`swing`](super::swing), which
+//! weigh what little is sent then.
+
+/// Whether most is throttled, and since when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flood {
+    /// The throttled share of the last few attempts.
+    share: f64,
+    since: Option<f64>,
+    /// Attempts since then.
+    attempts: u32,
+}
+
+impl Flood {
+    /// The throttled share of the last few attempts.
+    pub(super) fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// An attempt was taken in, or throttled.
+    pub(super) fn count(&mut self, was_throttled: bool) {
+        self.share += (f64::from(u8::from(was_throttled)) - self.share) / LATELY;
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// What is sent now says nothing.
+    pub(super) fn pause(&mut self) {
+        self.since = None;
+    }
+
+    /// Looks at it while the window rules.
+    pub(super) fn look(&mut self, now: f64) {
+        if self.share < MOST {
+            self.since = None;
+        } else if self.since.is_none() {
+            (self.since, self.attempts) = (Some(now), 0);
+        }
+    }
+
+    /// Whether others are likely to blame, for a sender that got so many attempts per second through at first.
+    pub(super) fn is_by_others(&self, now: f64, passed_at_first: f64) -> bool {
+        self.since.is_some_and(|since| now - since >= LASTS)
+            && self.attempts >= ATTEMPTS_MIN
+            && passed_at_first >= FIRST_MIN
+    }
+}
+
+/// Attempts over which the share is smoothed.
+const LATELY: f64 = 16.0;
+
+/// The share that is most, seconds that it lasts, and the attempts that it rests on.
+const MOST: f64 = 0.6;
+const LASTS: f64 = 3.0;
+const ATTEMPTS_MIN: u32 = 6;
+
+/// Attempts per second that have to have passed at first. With one, a hundred polite senders that exceed a limit fifteenfold pay
+/// twice as much in their first minute.
+const FIRST_MIN: f64 = 1.5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How it stands after so many seconds of four attempts each, of which so many are throttled.
+    fn after(seconds: u32, throttled: u32, passed_at_first: f64) -> bool {
+        let mut flood = Flood::default();
+        for second in 0..=seconds {
+            flood.look(f64::from(second));
+            (0..4).for_each(|number| flood.count(number < throttled));
+        }
+        flood.is_by_others(f64::from(seconds), passed_at_first)
+    }
+
+    #[test]
+    fn who_had_a_part_and_is_throttled_most_of_the_time_for_seconds_is_beside_others() {
+        assert!(after(12, 4, 5.0));
+        assert!(!after(3, 4, 5.0), "too early");
+    }
+
+    #[test]
+    fn who_never_had_one_or_is_throttled_half_of_the_time_is_not() {
+        assert!(!after(12, 4, 1.0));
+        assert!(!after(12, 2, 5.0));
+    }
+
+    #[test]
+    fn what_was_sent_freely_does_not_count() {
+        let mut flood = Flood::default();
+        (0..50).for_each(|_| flood.count(true));
+        flood.look(0.0);
+
+        flood.pause();
+        flood.look(10.0);
+        (0..50).for_each(|_| flood.count(true));
+
+        assert!(!flood.is_by_others(11.0, 5.0));
+        assert!(flood.is_by_others(13.0, 5.0));
+    }
+}
