@@ -35,6 +35,8 @@ pub struct SharedTcp {
     stream: Arc<TcpStream>,
     /// Whether a write failed: from then on reads ask the socket itself, since the runtime may not have heard of what came last.
     is_broken: bool,
+    /// Whether that was a reset: then the end of what came is not known to be the end of what was sent.
+    is_reset: bool,
 }
 
 impl SharedTcp {
@@ -43,6 +45,7 @@ impl SharedTcp {
         Self {
             stream: Arc::new(stream),
             is_broken: false,
+            is_reset: false,
         }
     }
 
@@ -81,6 +84,14 @@ impl SharedTcp {
         self.stream
             .set_zero_linger()
             .unwrap_or_else(|error| tracing::debug!(%error, "cannot reset the connection"));
+    }
+
+    /// A write behind the peer's own end breaks the pipe, and that end was true; any other failure hides how far the peer came.
+    fn note(&mut self, written: &io::Result<usize>) {
+        if let Err(error) = written {
+            self.is_broken = true;
+            self.is_reset |= error.kind() != io::ErrorKind::BrokenPipe;
+        }
     }
 
     /// Reads once, into memory that nobody has zeroed.
@@ -126,9 +137,16 @@ impl AsyncRead for SharedTcp {
     ) -> Poll<io::Result<()>> {
         if self.is_broken {
             let read = (&*SockRef::from(&*self.stream)).read(buf.initialize_unfilled());
-            if let Ok(bytes) = read {
-                buf.advance(bytes);
-                return Poll::Ready(Ok(()));
+            match read {
+                // The write was told of the reset, and no read will be.
+                Ok(0) if self.is_reset && buf.remaining() > 0 => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
+                Ok(bytes) => {
+                    buf.advance(bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(_) => {}
             }
         }
         loop {
@@ -152,7 +170,7 @@ impl AsyncWrite for SharedTcp {
             match self.stream.try_write(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => {
-                    self.is_broken |= done.is_err();
+                    self.note(&done);
                     return Poll::Ready(done);
                 }
             }
@@ -173,7 +191,7 @@ impl AsyncWrite for SharedTcp {
             match self.stream.try_write_vectored(bufs) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => {
-                    self.is_broken |= done.is_err();
+                    self.note(&done);
                     return Poll::Ready(done);
                 }
             }

@@ -192,7 +192,11 @@ impl Connection {
     /// Whether anything came on an unused connection, or it ended, as far as the runtime has heard.
     fn has_news(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        self.socket.may_be_readable() && poll_some(&mut self.socket, &mut nobody, |_| ()).is_ready()
+        if !self.socket.may_be_readable() {
+            return false;
+        }
+        let read = poll_fn(|cx| poll_some(&mut self.socket, cx, |_| ()));
+        std::pin::pin!(tokio::task::coop::unconstrained(read)).poll(&mut nobody).is_ready()
     }
 
     /// Whether nothing has come on an unused connection, as the kernel knows at this moment.

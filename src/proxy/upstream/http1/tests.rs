@@ -421,3 +421,94 @@ fn a_body_is_framed_as_its_head_says_or_else_as_it_is() {
     check(&both(), unknown(), Framing::Chunked, &coding());
     check(&nothing(), none(), Framing::Nothing, &nothing());
 }
+
+/// A POST that is sent.
+async fn posted(upstream: &Upstream, request: Request<RequestBody>) -> Result<http::Response<AnswerBody>, Fault> {
+    let tally = Tally::new(IntCounter::new("cancelled", "cancelled").unwrap());
+    let connect = std::time::Duration::from_secs(5);
+    let (head, body) = request.into_parts();
+    let head = Head::from(&head);
+    upstream.send(head, body, Trust::Any, &tally, connect).await
+}
+
+#[tokio::test]
+async fn review_a_reset_that_the_upload_met_first() {
+    let (upstream, listener) = upstream().await;
+    let (request, mut body) = post();
+    let mut sending = Box::pin(posted(&upstream, request));
+    let mut sending = sending.as_mut();
+    let accepting = async {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        comes(&mut peer, POST_HEAD).await;
+        peer
+    };
+    let mut peer = tokio::select! { _ = &mut sending => unreachable!(), peer = accepting => peer };
+    peer.write_all(b"HTTP/1.1 200 OK\r\n\r\npart").await.unwrap();
+    peer.set_zero_linger().unwrap();
+    drop(peer);
+    piece(&mut body).await;
+    let answer = sending.await.ok().unwrap();
+    let came = answer.into_body().collect().await;
+    assert!(came.is_err(), "cut short, looks whole: {came:?}");
+}
+
+#[tokio::test]
+async fn review_a_reset_that_the_upload_apart_met_first() {
+    let (upstream, listener) = upstream().await;
+    let (request, mut body) = post();
+    let answering = async {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        comes(&mut peer, POST_HEAD).await;
+        peer.write_all(b"HTTP/1.1 200 OK\r\n\r\npart").await.unwrap();
+        peer
+    };
+    let (answer, peer) = tokio::join!(posted(&upstream, request), answering);
+    let answer = answer.ok().unwrap();
+    peer.set_zero_linger().unwrap();
+    drop(peer);
+    piece(&mut body).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let came = answer.into_body().collect().await;
+    assert!(came.is_err(), "cut short, looks whole: {came:?}");
+}
+
+#[tokio::test]
+async fn review_news_without_budget() {
+    let (mut connection, mut peer) = pair().await;
+    peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    while !connection.socket.may_be_readable() {
+        tokio::task::yield_now().await;
+    }
+    while tokio::task::coop::has_budget_remaining() {
+        let mut one = std::pin::pin!(tokio::task::coop::consume_budget());
+        let _ = poll_fn(|cx| Poll::Ready(one.as_mut().poll(cx).is_ready())).await;
+    }
+    let sent = send(&mut connection, get(), &TaskTracker::new()).await;
+    assert!(sent.is_err(), "{:?}", sent.ok().map(|a| a.head));
+}
+
+#[tokio::test]
+async fn review_an_end_before_the_upload_is_refused() {
+    let (upstream, listener) = upstream().await;
+    let (request, mut body) = post();
+    let answering = async {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        comes(&mut peer, POST_HEAD).await;
+        peer.write_all(b"HTTP/1.1 200 OK\r\n\r\nwhole").await.unwrap();
+        peer
+    };
+    let (answer, peer) = tokio::join!(posted(&upstream, request), answering);
+    let answer = answer.ok().unwrap();
+    drop(peer);
+    for _ in 0..5 {
+        let _ = body.send_data(Bytes::from_static(b"piece")).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(body.send_data(Bytes::from_static(b"piece")).await.is_err(), "refused");
+    let came = answer.into_body().collect().await;
+    assert_eq!(came.unwrap().to_bytes(), "whole");
+}
