@@ -50,6 +50,11 @@ impl Outbox {
         self.long.is_empty() && self.front.len() < FRONT_BYTES_MAX
     }
 
+    /// How many bytes are to be written.
+    pub fn len(&self) -> usize {
+        self.front.len() - self.written + self.long.len() + self.behind.len()
+    }
+
     /// Whether all is written.
     pub fn is_empty(&self) -> bool {
         // Nothing is left of what stands before it when the last of it is written.

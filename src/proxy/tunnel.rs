@@ -96,14 +96,19 @@ async fn switched(
     upstream: Switched,
     end: &CancellationToken,
 ) -> Option<(Stream, (UpstreamEnd, Place))> {
-    let both = async { tokio::join!(client.taken(), upstream.into_parts()) };
+    let both = async {
+        tokio::try_join!(
+            async { client.taken().await.map_err(|_| ()) },
+            async { upstream.into_parts().await.ok_or(()) },
+        )
+    };
     let joined = tokio::select! {
         joined = tokio::time::timeout(SWITCH_MAX, both) => joined,
         () = end.cancelled() => return None,
     };
     match joined {
-        Ok((Ok(client), Some(upstream))) => Some((client, upstream)),
-        Ok(_) => {
+        Ok(Ok(both)) => Some(both),
+        Ok(Err(())) => {
             tracing::debug!("no tunnel: one side left before it had switched");
             None
         }

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body;
 use tokio_util::task::TaskTracker;
 
@@ -129,6 +129,13 @@ impl Connection {
             Progress::UnderWay => {
                 let socket = self.socket.clone();
                 self.apart = Some(upload.run_apart(socket, tasks));
+            }
+            // Who was not heard to its end cannot leave HTTP.
+            Progress::Refused(_) if answered.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Unanswered {
+                    kind: FaultKind::Closed,
+                    untouched: None,
+                });
             }
             Progress::Refused(_) => {
                 return Ok(Answered {

@@ -17,8 +17,9 @@ pub(super) struct Intake {
     trailers: Option<Box<HeaderMap>>,
     /// Whether anybody reads what is to come of it.
     is_wanted: bool,
-    /// What is still to be said of [`CONTINUE`] before it is read.
-    go_ahead: &'static [u8],
+    /// What is still to be said of [`CONTINUE`] before it is read; `None` once that has gone out. Only then the side that writes is touched: it is
+    /// the answer's.
+    go_ahead: Option<&'static [u8]>,
 }
 
 impl Intake {
@@ -28,7 +29,7 @@ impl Intake {
             incoming: Incoming::Whole,
             trailers: None,
             is_wanted: false,
-            go_ahead: &[],
+            go_ahead: None,
         }
     }
 
@@ -38,7 +39,7 @@ impl Intake {
             incoming: Incoming::of(head.framing),
             trailers: None,
             is_wanted: true,
-            go_ahead: if head.expects_continue { CONTINUE } else { &[] },
+            go_ahead: head.expects_continue.then_some(CONTINUE),
         }
     }
 
@@ -64,16 +65,26 @@ impl Intake {
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
         self.keep_quiet();
-        if self.go_ahead.is_empty() {
-            return Poll::Ready(Ok(()));
+        self.poll_go_ahead(socket, cx)
+    }
+
+    /// Says what is still to be said of the go-ahead, and has it go out.
+    fn poll_go_ahead(
+        &mut self,
+        socket: &mut Socket,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if let Some(words) = &mut self.go_ahead {
+            ready!(socket.poll_say(cx, words))?;
+            self.go_ahead = None;
         }
-        socket.poll_say(cx, &mut self.go_ahead)
+        Poll::Ready(Ok(()))
     }
 
     /// Says no go-ahead, unless it has begun.
     fn keep_quiet(&mut self) {
-        if self.go_ahead.len() == CONTINUE.len() {
-            self.go_ahead = &[];
+        if self.go_ahead.is_some_and(|words| words.len() == CONTINUE.len()) {
+            self.go_ahead = None;
         }
     }
 
@@ -84,7 +95,7 @@ impl Intake {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         while self.is_to_come() {
-            ready!(socket.poll_say(cx, &mut self.go_ahead))?;
+            ready!(self.poll_go_ahead(socket, cx))?;
             let found = ready!(self.poll_found(socket, cx));
             let data = found.inspect_err(|_| self.incoming = Incoming::Lost)?;
             if !data.is_empty() {

@@ -13,14 +13,16 @@ use crate::server::upload::Broken;
 /// A body on its way.
 pub(in crate::server) struct Lent {
     wire: Arc<Wire>,
+    /// Whose body it is: a later request has a later one.
+    turn: u64,
     /// How much of it is to come, if that is known.
     left: Option<u64>,
 }
 
 impl Lent {
-    /// The body of the latest request on this connection, of this length.
-    pub(super) fn new(wire: Arc<Wire>, left: Option<u64>) -> Self {
-        Self { wire, left }
+    /// The body of a request on this connection, of this length.
+    pub(super) fn new(wire: Arc<Wire>, turn: u64, left: Option<u64>) -> Self {
+        Self { wire, turn, left }
     }
 
     /// How many bytes are to come, if that is known.
@@ -33,11 +35,11 @@ impl Lent {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = ready!(self.wire.poll_body(cx));
+        let frame = ready!(self.wire.poll_body(self.turn, cx));
         if let Some(Ok(frame)) = &frame
             && let (Some(left), Some(data)) = (&mut self.left, frame.data_ref())
         {
-            *left -= data.len() as u64;
+            *left = left.saturating_sub(data.len() as u64);
         }
         Poll::Ready(frame)
     }
@@ -45,7 +47,7 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.wire.is_let_go();
+        self.wire.is_let_go(self.turn);
     }
 }
 

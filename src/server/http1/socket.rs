@@ -91,7 +91,11 @@ impl Socket {
     ) -> Poll<io::Result<Bytes>> {
         if !self.ahead.is_empty() {
             let here = most.min(self.ahead.len());
-            return Poll::Ready(Ok(self.ahead.split_to(here).freeze()));
+            let part = self.ahead.split_to(here).freeze();
+            if self.ahead.is_empty() {
+                self.ahead = BytesMut::new(); // what is left of it would hold all of its memory
+            }
+            return Poll::Ready(Ok(part));
         }
         let Some(io) = &mut self.io else {
             return closed();

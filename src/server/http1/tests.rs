@@ -417,3 +417,67 @@ async fn the_first_bytes_show_whether_it_is_http_2() {
         }
     }
 }
+
+/// A request with this body in one chunk.
+fn chunked(body: &[u8]) -> Vec<u8> {
+    let mut request = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    request.extend(format!("{:x}\r\n", body.len()).into_bytes());
+    request.extend(body);
+    request.extend(b"\r\n0\r\n\r\n");
+    request
+}
+
+#[tokio::test]
+async fn a_body_that_outlives_its_request_reads_nothing_of_the_next() {
+    let first: Arc<Mutex<Option<Upload>>> = Arc::default();
+    let kept = Arc::clone(&first);
+    let service = move |request: Request<Upload>| -> Answer {
+        let kept = Arc::clone(&kept);
+        Box::pin(async move {
+            let mut body = request.into_body();
+            let old = kept.lock().unwrap().take();
+            let Some(mut old) = old else {
+                assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+                *kept.lock().unwrap() = Some(body);
+                return whole("answer");
+            };
+            assert!(old.frame().await.unwrap().is_err());
+            drop(old);
+            assert_eq!(body.collect().await.unwrap().to_bytes(), "secret");
+            whole("answer")
+        })
+    };
+    let mut rig = Rig::new(service).await;
+
+    rig.ask(chunked(b"one"), "answer").await;
+    rig.ask(chunked(b"secret"), "answer").await;
+
+    assert!(first.lock().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_body_that_outlives_its_request_cuts_nothing_off_the_next() {
+    let bodies: Arc<Mutex<Vec<Upload>>> = Arc::default();
+    let kept = Arc::clone(&bodies);
+    let service = move |request: Request<Upload>| -> Answer {
+        let kept = Arc::clone(&kept);
+        Box::pin(async move {
+            let mut body = request.into_body();
+            let begun = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            let before: Vec<_> = std::mem::take(&mut *kept.lock().unwrap());
+            drop(before);
+            assert!(begun.len() < 20_000);
+            kept.lock().unwrap().push(body);
+            whole("answer")
+        })
+    };
+    let mut rig = Rig::new(service).await;
+    rig.ask(chunked(b"one"), "answer").await;
+
+    let asked = rig.ask(chunked(&[b'x'; 20_000]), "answer");
+    let _answered = tokio::time::timeout(std::time::Duration::from_secs(1), asked).await;
+
+    let second = bodies.lock().unwrap().pop().expect("the second body");
+    let rest = second.collect().await;
+    assert!(rest.is_err() || rest.unwrap().to_bytes().len() > 3_000, "whole or broken, never short");
+}

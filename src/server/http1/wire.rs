@@ -38,6 +38,8 @@ struct State {
     socket: Socket,
     search: Search,
     intake: Intake,
+    /// Whose body that is, counted.
+    turn: u64,
     /// Who carries the connection and waits for the body's end.
     carrier: Option<Waker>,
     /// Who waits for more of the body.
@@ -66,6 +68,7 @@ impl Held {
             socket: Socket::new(io),
             search: Search::default(),
             intake: Intake::nothing(),
+            turn: 0,
             carrier: None,
             reader: None,
             doing: Doing::Waiting,
@@ -162,20 +165,27 @@ impl Wire {
 
     /// The body of the request whose head came. From now on whoever has it reads the connection.
     pub(super) fn lend(self: &Arc<Self>, head: &RequestHead) -> Lent {
-        self.lock().intake = Intake::of(head);
+        let mut state = self.lock();
+        state.turn += 1;
+        state.intake = Intake::of(head);
+        state.reader = None;
         let length = match head.framing {
             Framing::Sized(length) => Some(length),
             _ => None,
         };
-        Lent::new(Arc::clone(self), length)
+        Lent::new(Arc::clone(self), state.turn, length)
     }
 
-    /// The next part of the body.
+    /// The next part of the body of this turn. Who comes too late for it, since the next request has come, gets nothing of that one's.
     pub(super) fn poll_body(
         &self,
+        turn: u64,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let state = &mut *self.lock();
+        if state.turn != turn {
+            return Poll::Ready(Some(Err(Broken::Ended)));
+        }
         let frame = state.intake.poll_frame(&mut state.socket, cx);
         if frame.is_pending() {
             state.reader = Some(cx.waker().clone());
@@ -185,9 +195,12 @@ impl Wire {
         frame
     }
 
-    /// Nobody wants what is to come of the body.
-    pub(super) fn is_let_go(&self) {
+    /// Nobody wants what is to come of the body of this turn.
+    pub(super) fn is_let_go(&self, turn: u64) {
         let mut state = self.lock();
+        if state.turn != turn {
+            return;
+        }
         state.intake.is_let_go();
         state.reader = None;
         state.wake_carrier();
@@ -234,9 +247,16 @@ impl Wire {
             let first = &mut state.intake;
             ready!(first.poll_before_answer(&mut state.socket, cx))?;
             state.doing = Doing::Answering;
+            if let Some(reader) = state.reader.take() {
+                reader.wake(); // it may have waited to say its go-ahead, and nobody would wake it for that any more
+            }
         }
+        let before = outbox.len();
         let sent = state.socket.poll_send(cx, outbox);
         if sent.is_pending() || state.is_blocked {
+            if outbox.len() < before {
+                self.activity.offered(true); // a little is not nothing
+            }
             state.is_blocked = sent.is_pending();
             self.activity.offered(sent.is_ready());
         }
