@@ -83,7 +83,7 @@ impl Connection {
     pub(super) fn open(transport: Transport, header_case: HeaderCase, held: Held) -> Self {
         let ledger = Arc::new(Ledger::default());
         Self {
-            socket: Socket::new(Wire::new(transport, Arc::clone(&ledger), held)),
+            socket: Socket::new(Wire::of(transport, Arc::clone(&ledger), held)),
             apart: None,
             header_case,
             ledger,
@@ -203,7 +203,9 @@ impl Connection {
             return false;
         }
         let read = poll_fn(|cx| poll_some(&mut self.socket, cx, |_| ()));
-        std::pin::pin!(tokio::task::coop::unconstrained(read)).poll(&mut nobody).is_ready()
+        std::pin::pin!(tokio::task::coop::unconstrained(read))
+            .poll(&mut nobody)
+            .is_ready()
     }
 
     /// Whether nothing has come on an unused connection, as the kernel knows at this moment.

@@ -83,7 +83,10 @@ impl Intake {
 
     /// Says no go-ahead, unless it has begun.
     fn keep_quiet(&mut self) {
-        if self.go_ahead.is_some_and(|words| words.len() == CONTINUE.len()) {
+        if self
+            .go_ahead
+            .is_some_and(|words| words.len() == CONTINUE.len())
+        {
             self.go_ahead = None;
         }
     }

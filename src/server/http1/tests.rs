@@ -437,7 +437,10 @@ async fn a_body_that_outlives_its_request_reads_nothing_of_the_next() {
             let mut body = request.into_body();
             let old = kept.lock().unwrap().take();
             let Some(mut old) = old else {
-                assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+                assert_eq!(
+                    body.frame().await.unwrap().unwrap().into_data().unwrap(),
+                    "one"
+                );
                 *kept.lock().unwrap() = Some(body);
                 return whole("answer");
             };
@@ -479,5 +482,8 @@ async fn a_body_that_outlives_its_request_cuts_nothing_off_the_next() {
 
     let second = bodies.lock().unwrap().pop().expect("the second body");
     let rest = second.collect().await;
-    assert!(rest.is_err() || rest.unwrap().to_bytes().len() > 3_000, "whole or broken, never short");
+    assert!(
+        rest.is_err() || rest.unwrap().to_bytes().len() > 3_000,
+        "whole or broken, never short"
+    );
 }
