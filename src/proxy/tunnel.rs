@@ -99,9 +99,9 @@ async fn switched<C, U>(
     end: &CancellationToken,
 ) -> Option<(C, U)> {
     let both = async {
-        tokio::try_join!(async { client.await.ok_or(()) }, async {
-            upstream.await.ok_or(())
-        },)
+        let client = async { client.await.ok_or(()) };
+        let upstream = async { upstream.await.ok_or(()) };
+        tokio::try_join!(client, upstream)
     };
     let joined = tokio::select! {
         joined = tokio::time::timeout(SWITCH_MAX, both) => joined,

@@ -202,6 +202,26 @@ async fn an_answer_may_come_in_pieces_and_behind_others_that_are_none() {
 }
 
 #[tokio::test]
+async fn who_never_comes_to_the_answer_gives_none() {
+    let (mut connection, mut peer) = pair().await;
+    let tasks = TaskTracker::new();
+    let answering = async {
+        comes(&mut peer, "GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let said = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
+        while peer.write_all(&said).await.is_ok() {}
+    };
+
+    let answered = async {
+        let answered = send(&mut connection, get(), &tasks).await;
+        drop(connection);
+        answered
+    };
+    let (answered, ()) = tokio::join!(answered, answering);
+
+    assert_eq!(answered.err().unwrap().kind, FaultKind::Unreadable);
+}
+
+#[tokio::test]
 async fn an_answer_is_taken_although_the_upload_is_refused() {
     let (mut connection, mut peer) = pair().await;
     let ((request, mut body), tasks) = (post(), TaskTracker::new());
@@ -436,6 +456,20 @@ fn a_body_is_framed_as_its_head_says_or_else_as_it_is() {
     check(&coding(), unknown(), Framing::Chunked, &coding());
     check(&both(), unknown(), Framing::Chunked, &coding());
     check(&nothing(), none(), Framing::Nothing, &nothing());
+    // Nothing of what is unclear is passed on.
+    for unclear in [[(CONTENT_LENGTH, "+4")], [(CONTENT_LENGTH, "4, 4")]] {
+        check(&unclear, full(), Framing::Sized(4), &length());
+        check(&unclear, unknown(), Framing::Chunked, &coding());
+        check(&unclear, none(), Framing::Nothing, &nothing());
+    }
+    let mut twice: Cow<'_, HeaderMap> = Cow::Owned(HeaderMap::new());
+    for length in ["4", "5"] {
+        twice
+            .to_mut()
+            .append(CONTENT_LENGTH, length.parse().unwrap());
+    }
+    assert_eq!(frame(&mut twice, &unknown()), Framing::Chunked);
+    assert!(!twice.contains_key(CONTENT_LENGTH));
 }
 
 /// A POST whose body is on its way, and its peer, which has the head.
