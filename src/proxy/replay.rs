@@ -121,8 +121,7 @@ impl Replay {
         let state = State {
             source: Some(body),
             kept: Vec::new(),
-            // Otherwise it would be copied again as it grows.
-            tail: BytesMut::with_capacity(reserved.min(ROOM_BYTES_MAX)),
+            tail: memory::room(reserved),
             frames: Vec::new(),
             trailers: None,
             reserved,
@@ -290,9 +289,6 @@ impl Drop for Shared {
         state.give_up(&self.memory);
     }
 }
-
-/// How much room is made for a body before any of it has come.
-const ROOM_BYTES_MAX: usize = 64 * 1024;
 
 /// What it takes to know where a frame ends. It counts towards what the process keeps, and not towards what is kept of a body.
 const FRAME_COST: usize = size_of::<usize>();

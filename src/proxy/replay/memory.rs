@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::BytesMut;
+
 use super::Params;
 
 /// The memory that all kept bodies share.
@@ -71,3 +73,11 @@ impl Drop for Kept {
         self.memory.release(self.bytes);
     }
 }
+
+/// Room for a body of this length, or for its beginning: it would be copied again and again as it grows.
+pub(super) fn room(length: usize) -> BytesMut {
+    BytesMut::with_capacity(length.min(ROOM_BYTES_MAX))
+}
+
+/// How much room is made for a body before any of it has come.
+const ROOM_BYTES_MAX: usize = 64 * 1024;
