@@ -36,8 +36,8 @@ pub(super) struct Ledger {
 pub(super) struct Wire<S> {
     stream: S,
     ledger: Arc<Ledger>,
-    /// Whether nothing was taken by a write that failed.
-    fails_clean: bool,
+    /// Whether TLS stands before the socket.
+    is_secured: bool,
     _held: Held,
 }
 
@@ -80,13 +80,16 @@ impl Ledger {
     }
 
     fn enter(&self) {
+        self.mark();
+        if self.heard.swap(false, Ordering::Relaxed) {
+            self.conversed.notify_one();
+        }
+    }
+
+    fn mark(&self) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         for mark in marks.drain(..) {
             mark.first_byte();
-        }
-        drop(marks);
-        if self.heard.swap(false, Ordering::Relaxed) {
-            self.conversed.notify_one();
         }
     }
 }
@@ -116,23 +119,23 @@ impl Transport {
 }
 
 impl<S> Wire<S> {
-    /// A stream whose writes are entered in `ledger`, also those that fail.
+    /// A stream that is taken for TLS, whose writes are entered in `ledger`.
     pub(super) fn new(stream: S, ledger: Arc<Ledger>, held: Held) -> Self {
         Self {
             stream,
             ledger,
-            fails_clean: false,
+            is_secured: true,
             _held: held,
         }
     }
 }
 
 impl Wire<Transport> {
-    /// The same of a transport; a socket takes nothing when a write fails.
+    /// A transport whose writes are entered in `ledger`.
     pub(super) fn of(transport: Transport, ledger: Arc<Ledger>, held: Held) -> Self {
-        let fails_clean = matches!(transport, Transport::Plain(_));
+        let is_secured = matches!(transport, Transport::Tls(_));
         Self {
-            fails_clean,
+            is_secured,
             ..Self::new(transport, ledger, held)
         }
     }
@@ -158,14 +161,12 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     /// Enters what was written, or may have been.
     fn enter(&mut self, written: io::Result<usize>, cx: &mut Context<'_>) -> io::Result<usize> {
         match &written {
-            Ok(0) => {}
-            Ok(_) => self.ledger.enter(),
-            Err(_) => {
-                if !self.fails_clean {
-                    self.ledger.enter();
-                }
+            Ok(1..) => self.ledger.enter(),
+            Err(_) if self.is_secured => {
+                self.ledger.mark();
                 self.hear_last_words(cx);
             }
+            _ => {}
         }
         written
     }
