@@ -59,6 +59,8 @@ pub(super) struct Sight {
     pub(super) demand: f64,
     /// Seconds that an attempt takes.
     pub(super) service: f64,
+    /// Whether much more gets through than is asked for: what waits is what a burst has left.
+    pub(super) is_draining: bool,
     /// Attempts per second that get through.
     pub(super) delivered: f64,
 }
