@@ -275,7 +275,8 @@ const SHARE_ENDS: f64 = 0.01;
 const OURS_FOR: f64 = 30.0;
 const OURS_FOR_MAX: f64 = 600.0;
 
-/// Seconds that a sender keeps the beat after a doubt began, though it knows already. The last of a hundred know after ten.
+/// Seconds that a sender keeps the beat after a doubt began, though it knows already: slower ones may not. Behind a concurrency limit it
+/// costs goodput for as long.
 const KEPT_FOR: f64 = 15.0;
 
 /// Seconds within which a doubt that comes back is the same.
