@@ -192,7 +192,7 @@ impl Neighbours {
         let is_starved = self.starved.is_by_others();
         let is_by_others = is_starved || is_flooded || self.swing.is_by_others(now);
         let found = self.evidence.iter().find_map(of_evidence);
-        found.or(is_by_others.then_some(NOT_TO_BEAT))
+        found.or_else(|| is_by_others.then_some(NOT_TO_BEAT))
     }
 
     fn judge(&mut self, now: f64, mut trial: Trial) -> Finding {
