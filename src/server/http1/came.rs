@@ -63,7 +63,11 @@ impl Search {
             ((came, known), used)
         });
         let (came, known) = ready!(looked)?;
-        let seen = if came.is_none() { socket.ahead().len() } else { 0 };
+        let seen = if came.is_none() {
+            socket.ahead().len()
+        } else {
+            0
+        };
         *self = Self { seen, known };
         if let Some(Came::Head(head)) = &came
             && head.framing == Framing::Chunked

@@ -1,5 +1,8 @@
 //! A client and its connection over loopback, and a service that does what a test wants.
 
+#[path = "tests/wakers.rs"]
+mod wakers;
+
 use std::future::ready;
 use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
@@ -41,6 +44,11 @@ where
 
     /// One that looks for the client's end itself, or does not.
     async fn with(service: F, looks_for_end: bool) -> Self {
+        Self::over(service, looks_for_end, |tcp| Box::new(tcp)).await
+    }
+
+    /// The same over what is made of the client's TCP.
+    async fn over(service: F, looks_for_end: bool, io: impl FnOnce(SharedTcp) -> Stream) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await;
         let tcp = SharedTcp::new(listener.accept().await.unwrap().0);
@@ -49,7 +57,7 @@ where
         let counts = Arc::clone(&refused);
         let gauge = IntGauge::new("open", "Open.").unwrap();
         let http1 = Box::new(Http1 {
-            wire: Held::new(Box::new(tcp.clone()), tcp, Arc::clone(&activity)),
+            wire: Held::new(io(tcp.clone()), tcp, Arc::clone(&activity)),
             service,
             activity,
             manner: Terms::new(&Params::of_tests()).now(),
@@ -437,7 +445,10 @@ async fn a_body_that_outlives_its_request_reads_nothing_of_the_next() {
             let mut body = request.into_body();
             let old = kept.lock().unwrap().take();
             let Some(mut old) = old else {
-                assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+                assert_eq!(
+                    body.frame().await.unwrap().unwrap().into_data().unwrap(),
+                    "one"
+                );
                 *kept.lock().unwrap() = Some(body);
                 return whole("answer");
             };
@@ -479,5 +490,8 @@ async fn a_body_that_outlives_its_request_cuts_nothing_off_the_next() {
 
     let second = bodies.lock().unwrap().pop().expect("the second body");
     let rest = second.collect().await;
-    assert!(rest.is_err() || rest.unwrap().to_bytes().len() > 3_000, "whole or broken, never short");
+    assert!(
+        rest.is_err() || rest.unwrap().to_bytes().len() > 3_000,
+        "whole or broken, never short"
+    );
 }
