@@ -121,7 +121,8 @@ impl Replay {
         let state = State {
             source: Some(body),
             kept: Vec::new(),
-            tail: BytesMut::new(),
+            // Otherwise it would be copied again as it grows.
+            tail: BytesMut::with_capacity(reserved.min(ROOM_BYTES_MAX)),
             frames: Vec::new(),
             trailers: None,
             reserved,
@@ -289,6 +290,9 @@ impl Drop for Shared {
         state.give_up(&self.memory);
     }
 }
+
+/// How much room is made for a body before any of it has come.
+const ROOM_BYTES_MAX: usize = 64 * 1024;
 
 /// What it takes to know where a frame ends. It counts towards what the process keeps, and not towards what is kept of a body.
 const FRAME_COST: usize = size_of::<usize>();

@@ -18,9 +18,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::upstream::{Place, Switched, UpstreamEnd};
+use super::upstream::Switched;
 use crate::clock;
-use crate::handover::{Handover, Stream};
+use crate::handover::Handover;
 
 /// Every open tunnel.
 pub struct Tunnels {
@@ -69,7 +69,9 @@ impl Tunnels {
         let end = self.end.clone();
         self.tasks.spawn(async move {
             let _open = open;
-            let Some((client, (upstream, _place))) = switched(client, upstream, &end).await else {
+            let client = async { client.taken().await.ok() };
+            let switched = switched(client, upstream.into_parts(), &end).await;
+            let Some((client, (upstream, _place))) = switched else {
                 return;
             };
             let (traffic, began) = (Traffic::new(), clock::now());
@@ -90,17 +92,16 @@ impl Tunnels {
     }
 }
 
-/// Both connections once they have left HTTP; `None` if one of them never does.
-async fn switched(
-    client: Handover,
-    upstream: Switched,
+/// Both connections once they have left HTTP; `None` as soon as it is known that one of them never does.
+async fn switched<C, U>(
+    client: impl Future<Output = Option<C>>,
+    upstream: impl Future<Output = Option<U>>,
     end: &CancellationToken,
-) -> Option<(Stream, (UpstreamEnd, Place))> {
+) -> Option<(C, U)> {
     let both = async {
-        tokio::try_join!(
-            async { client.taken().await.map_err(|_| ()) },
-            async { upstream.into_parts().await.ok_or(()) },
-        )
+        let client = async { client.await.ok_or(()) };
+        let upstream = async { upstream.await.ok_or(()) };
+        tokio::try_join!(client, upstream)
     };
     let joined = tokio::select! {
         joined = tokio::time::timeout(SWITCH_MAX, both) => joined,

@@ -54,6 +54,40 @@ async fn every_attempt_reads_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn a_body_of_known_length_is_given_its_room_at_once() {
+    let (mut client, body) = streamed();
+    let body = http_body_util::combinators::UnsyncBoxBody::new(Of(20_000, body));
+    let replay = Replay::new(body, true, memory(100_000, 100_000));
+    let mut reader = replay.reader();
+
+    for _ in 0..2 {
+        client.send_data(vec![0; 10_000].into()).await.unwrap();
+        reader.frame().await.unwrap().unwrap();
+        let state = replay.0.as_ref().unwrap().lock();
+        assert_eq!(state.tail.capacity(), 20_000);
+    }
+}
+
+/// A body of which the length is known.
+struct Of(u64, RequestBody);
+
+impl Body for Of {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        std::pin::Pin::new(&mut self.1).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test]
 async fn a_later_attempt_reads_the_copy_and_goes_on_with_the_live_stream() {
     let (mut client, body) = streamed();
     let replay = Replay::new(body, true, memory(100, 100));

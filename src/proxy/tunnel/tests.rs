@@ -102,5 +102,60 @@ async fn the_end_of_redrive_closes_both_sides() {
     rig.tracker.wait().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_side_that_never_switches_is_found_out_at_once_and_lets_go_of_the_other() {
+    let end = CancellationToken::new();
+    let (never, gone) = (std::future::pending::<Option<()>>, async || None::<()>);
+    let began = clock::now();
+
+    assert_eq!(switched(gone(), never(), &end).await, None);
+    assert_eq!(switched(never(), gone(), &end).await, None);
+
+    assert_eq!(clock::now(), began);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_does_not_switch_in_time_is_not_waited_for() {
+    let end = CancellationToken::new();
+    let (never, there) = (std::future::pending::<Option<()>>, async || Some(()));
+    let began = clock::now();
+
+    assert_eq!(switched(there(), there(), &end).await, Some(((), ())));
+    assert_eq!(clock::now(), began);
+    assert_eq!(switched(never(), there(), &end).await, None);
+    assert_eq!(clock::now(), began + SWITCH_MAX);
+    end.cancel();
+    assert_eq!(switched(never(), there(), &end).await, None);
+    assert_eq!(clock::now(), began + SWITCH_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_breaks_ends_the_tunnel_for_the_other() {
+    for client_breaks in [true, false] {
+        let (
+            Rig {
+                mut client,
+                mut upstream,
+                ..
+            },
+            running,
+        ) = Rig::new();
+        let other = if client_breaks {
+            drop(client);
+            &mut upstream
+        } else {
+            drop(upstream);
+            &mut client
+        };
+
+        // What it sends to who is gone breaks the tunnel.
+        other.write_all(b"still here").await.unwrap();
+        let mut rest = Vec::new();
+        other.read_to_end(&mut rest).await.unwrap();
+
+        assert_eq!(running.await.unwrap(), End::Broken);
+    }
+}
+
 /// Less than a tunnel holds, so that a pipe is full before the tunnel is.
 const PIPE_BYTES: usize = 4096;

@@ -31,7 +31,7 @@ use super::lease::Unanswered;
 use super::wire::{Held, Ledger, Transport, Wire};
 use super::{Head, HeaderCase};
 use crate::clock;
-use crate::http1::{AsWritten, Case, Framing, Reading, request_head, write_fields};
+use crate::http1::{AsWritten, Case, Framing, Reading, number, request_head, write_fields};
 use crate::proxy::body::RequestBody;
 use crate::retry::classify::FaultKind;
 use crate::retry::fields::present;
@@ -83,7 +83,7 @@ impl Connection {
     pub(super) fn open(transport: Transport, header_case: HeaderCase, held: Held) -> Self {
         let ledger = Arc::new(Ledger::default());
         Self {
-            socket: Socket::new(Wire::new(transport, Arc::clone(&ledger), held)),
+            socket: Socket::new(Wire::of(transport, Arc::clone(&ledger), held)),
             apart: None,
             header_case,
             ledger,
@@ -203,7 +203,9 @@ impl Connection {
             return false;
         }
         let read = poll_fn(|cx| poll_some(&mut self.socket, cx, |_| ()));
-        std::pin::pin!(tokio::task::coop::unconstrained(read)).poll(&mut nobody).is_ready()
+        std::pin::pin!(tokio::task::coop::unconstrained(read))
+            .poll(&mut nobody)
+            .is_ready()
     }
 
     /// Whether nothing has come on an unused connection, as the kernel knows at this moment.
@@ -231,7 +233,7 @@ impl NoAnswer {
     }
 }
 
-/// How the body is framed, as the head says it or else is made to.
+/// How the body is framed, as the head says it or else is made to: in one way, whatever it said.
 fn frame(headers: &mut Cow<'_, HeaderMap>, body: &RequestBody) -> Framing {
     let [has_length, is_coded] = present(headers, &FRAMING);
     if is_coded {
@@ -240,23 +242,32 @@ fn frame(headers: &mut Cow<'_, HeaderMap>, body: &RequestBody) -> Framing {
         }
         return Framing::Chunked;
     }
-    let said = headers.get(CONTENT_LENGTH).filter(|_| has_length);
-    let said = said.and_then(|length| length.to_str().ok()?.parse().ok());
-    match said.or_else(|| body.size_hint().exact()) {
-        Some(0) => Framing::Nothing,
-        Some(length) => {
-            if said.is_none() {
-                let length = HeaderValue::from(length);
-                headers.to_mut().insert(CONTENT_LENGTH, length);
-            }
-            Framing::Sized(length)
-        }
-        None => {
-            let chunked = HeaderValue::from_static("chunked");
-            headers.to_mut().insert(TRANSFER_ENCODING, chunked);
-            Framing::Chunked
-        }
+    let said = if has_length {
+        the_length(headers)
+    } else {
+        None
+    };
+    let Some(length) = said.or_else(|| body.size_hint().exact()) else {
+        let headers = headers.to_mut();
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        return Framing::Chunked;
+    };
+    if said.is_none() && (has_length || length > 0) {
+        let length = HeaderValue::from(length);
+        headers.to_mut().insert(CONTENT_LENGTH, length);
     }
+    match length {
+        0 => Framing::Nothing,
+        length => Framing::Sized(length),
+    }
+}
+
+/// The length that the head says, if it says one in one field, and nothing else.
+fn the_length(headers: &HeaderMap) -> Option<u64> {
+    let mut fields = headers.get_all(CONTENT_LENGTH).iter();
+    let length = number(fields.next()?.as_bytes())?;
+    fields.next().is_none().then_some(length)
 }
 
 static FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];

@@ -2,6 +2,9 @@
 //!
 //! Whether a byte was written decides whether a failed request may be sent again, and nobody else can tell. So the stream
 //! under HTTP keeps a [`Ledger`]: which attempts the next byte may be the first of.
+//!
+//! A write that fails over TLS counts as written: TLS has taken the bytes by then, and does not say how many of them the socket
+//! took before it took no more.
 
 use std::io;
 use std::pin::Pin;
@@ -33,6 +36,8 @@ pub(super) struct Ledger {
 pub(super) struct Wire<S> {
     stream: S,
     ledger: Arc<Ledger>,
+    /// Whether nothing was taken by a write that failed.
+    fails_clean: bool,
     _held: Held,
 }
 
@@ -74,10 +79,7 @@ impl Ledger {
         self.alerted.load(Ordering::Relaxed)
     }
 
-    fn enter(&self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
+    fn enter(&self) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         for mark in marks.drain(..) {
             mark.first_byte();
@@ -114,17 +116,27 @@ impl Transport {
 }
 
 impl<S> Wire<S> {
-    /// A stream whose writes are entered in `ledger`.
+    /// A stream whose writes are entered in `ledger`, also those that fail.
     pub(super) fn new(stream: S, ledger: Arc<Ledger>, held: Held) -> Self {
         Self {
             stream,
             ledger,
+            fails_clean: false,
             _held: held,
         }
     }
 }
 
 impl Wire<Transport> {
+    /// The same of a transport; a socket takes nothing when a write fails.
+    pub(super) fn of(transport: Transport, ledger: Arc<Ledger>, held: Held) -> Self {
+        let fails_clean = matches!(transport, Transport::Plain(_));
+        Self {
+            fails_clean,
+            ..Self::new(transport, ledger, held)
+        }
+    }
+
     /// Whether a read may find something, as far as anybody has heard.
     pub(super) fn may_be_readable(&self) -> bool {
         match &self.stream {
@@ -143,6 +155,21 @@ impl Wire<Transport> {
 }
 
 impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Enters what was written, or may have been.
+    fn enter(&mut self, written: io::Result<usize>, cx: &mut Context<'_>) -> io::Result<usize> {
+        match &written {
+            Ok(0) => {}
+            Ok(_) => self.ledger.enter(),
+            Err(_) => {
+                if !self.fails_clean {
+                    self.ledger.enter();
+                }
+                self.hear_last_words(cx);
+            }
+        }
+        written
+    }
+
     /// A write failed. If it did because the peer has broken off TLS, its alert came before, and may not be read yet: in the middle
     /// of an upload nobody reads for a while. Into no room at all, so that nothing of an answer is lost.
     fn hear_last_words(&mut self, cx: &mut Context<'_>) {
@@ -181,9 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
-        let bytes = written.inspect_err(|_| self.hear_last_words(cx))?;
-        self.ledger.enter(bytes);
-        Poll::Ready(Ok(bytes))
+        Poll::Ready(self.enter(written, cx))
     }
 
     fn poll_write_vectored(
@@ -192,9 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
-        let bytes = written.inspect_err(|_| self.hear_last_words(cx))?;
-        self.ledger.enter(bytes);
-        Poll::Ready(Ok(bytes))
+        Poll::Ready(self.enter(written, cx))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -29,6 +29,8 @@ pub(super) struct Awaited<'a> {
     reading: Reading,
     /// The head so far, where it comes in pieces.
     partial: Vec<u8>,
+    /// Bytes of what was said before it.
+    interim_bytes: usize,
 }
 
 impl<'a> Awaited<'a> {
@@ -37,6 +39,7 @@ impl<'a> Awaited<'a> {
             method,
             reading,
             partial: Vec::new(),
+            interim_bytes: 0,
         }
     }
 
@@ -66,20 +69,32 @@ impl<'a> Awaited<'a> {
             }
             return Ok(answered);
         }
-        let known = self.partial.len();
-        self.partial.extend_from_slice(came);
-        let (taken, answered) = self.read(&self.partial, known)?;
-        self.partial.drain(..taken);
+        let mut partial = std::mem::take(&mut self.partial);
+        let known = partial.len();
+        partial.extend_from_slice(came);
+        let (taken, answered) = self.read(&partial, known)?;
+        partial.drain(..taken);
+        self.partial = partial;
         Ok(answered)
     }
 
     /// Reads the head, and what is said before it. Of how many bytes nothing more is wanted.
-    fn read(&self, bytes: &[u8], mut known: usize) -> Result<(usize, Option<Answered>), Refusal> {
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        mut known: usize,
+    ) -> Result<(usize, Option<Answered>), Refusal> {
         let mut taken = 0;
         loop {
             match read_answer(&bytes[taken..], known, self.method, self.reading)? {
                 None => return Ok((taken, None)),
-                Some(Answer::Interim { bytes }) => taken += bytes,
+                Some(Answer::Interim { bytes }) => {
+                    taken += bytes;
+                    self.interim_bytes += bytes;
+                    if self.interim_bytes > INTERIM_BYTES_MAX {
+                        return Err(Refusal::TooLarge);
+                    }
+                }
                 Some(Answer::Final(head)) => {
                     let answered = Answered {
                         came: Bytes::copy_from_slice(&bytes[taken + head.bytes..]),
@@ -114,3 +129,6 @@ thread_local! {
 
 /// How much is read at once at first: most answers are shorter.
 pub(super) const ROOM_BYTES: usize = 16 * 1024;
+
+/// How much may be said before the answer (RFC 9110 section 15.2); more is none.
+pub(super) const INTERIM_BYTES_MAX: usize = 256 * 1024;

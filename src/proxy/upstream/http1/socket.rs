@@ -33,23 +33,27 @@ impl Socket {
         })))
     }
 
-    /// Whether somebody writes from now on while another reads.
-    pub(super) fn share(&self, is_shared: bool) {
+    /// Somebody writes from now on while another reads.
+    pub(super) fn share(&self) {
+        self.lock().is_shared = true;
+    }
+
+    /// Nobody writes any more; whoever reads looks again.
+    pub(super) fn unshare(&self) {
         let mut shared = self.lock();
-        shared.is_shared = is_shared;
-        shared.reader = None;
+        shared.is_shared = false;
+        let reader = shared.reader.take();
+        drop(shared);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     /// Closes the connection under whoever reads.
     pub(super) fn close(&self) {
-        let mut shared = self.lock();
-        let closed = shared.wire.take();
-        let reader = shared.reader.take();
-        drop(shared);
+        let closed = self.lock().wire.take();
         drop(closed);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        self.unshare();
     }
 
     /// Whether a read may find something, as far as the runtime has heard.

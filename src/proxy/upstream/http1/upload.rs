@@ -77,15 +77,19 @@ impl Upload {
 
     /// Leaves the rest to a task.
     pub(super) fn run_apart(mut self, mut socket: Socket, tasks: &TaskTracker) -> Apart {
-        socket.share(true);
+        socket.share();
         Apart(tasks.spawn(async move {
             match poll_fn(|cx| self.poll(cx, &mut socket)).await {
                 Ok(()) => {
-                    socket.share(false);
+                    socket.unshare();
                     return true;
                 }
-                // Its answer may be none the worse for that.
-                Err(Unsent::Refused(error)) => tracing::debug!(%error, "an upload was cut short"),
+                // Its answer may be none the worse for that. Who waits for it looks again: the one that failed to write has
+                // looked for the peer's last words, and is the one that would be told of them.
+                Err(Unsent::Refused(error)) => {
+                    tracing::debug!(%error, "an upload was cut short");
+                    socket.unshare();
+                }
                 // The upstream must not wait for the rest.
                 Err(error) => {
                     tracing::debug!(%error, "an upload broke");
