@@ -27,6 +27,7 @@ mod http1;
 mod http2;
 mod refusal;
 mod secure;
+mod taken;
 mod terms;
 mod upload;
 mod watch;
@@ -67,7 +68,8 @@ pub struct Params {
     pub header_timeout: Duration,
     /// The longest that a connection may be idle between requests.
     pub idle: Duration,
-    /// The longest pause inside a body, and the longest that a client may take nothing of its answer.
+    /// The longest pause inside a body, and the longest that a client may take nothing of what it is given: its answer, or the go-ahead
+    /// (100 Continue) that it waits for.
     pub body_idle: Duration,
     /// The most bytes of a request's head; more is answered 431.
     pub header_bytes: usize,

@@ -23,7 +23,7 @@ pub(crate) fn decisions(times: u32) -> Result<(), Fault> {
     let policy = Arc::new(route.retry.clone());
     let mut now = clock::now();
     let mut budget = Budget::new(route.budget, now);
-    let mut controller = Controller::new(route.pace, now);
+    let mut controller = Controller::new(route.pace, now, Duration::ZERO);
     let mut rng = fastrand::Rng::with_seed(1);
     let (asked, answered) = (request_headers()?, answer_headers()?);
     for _ in 0..times {

@@ -228,6 +228,7 @@ impl Controller {
             is_at_floor: self.floor.is_reached(self.kind, above_floor),
             demand,
             service: self.service.mean(),
+            is_draining: demand < DRAINING * delivered,
             delivered: self.delivered.rate_long(now),
         };
         match self.neighbours.look(now, sight) {
@@ -279,6 +280,9 @@ fn micros(seconds: f64) -> u64 {
 
 /// The window as a multiple of its floor when it is on it: chance successes lift it between throttles.
 const ON_FLOOR: f64 = 1.1;
+
+/// The part of what gets through that is asked for, below which a queue is draining.
+const DRAINING: f64 = 0.7;
 
 /// Seconds between two looks at what changes slowly.
 const LOOK_EVERY: f64 = 0.1;

@@ -59,6 +59,8 @@ pub(super) struct Sight {
     pub(super) demand: f64,
     /// Seconds that an attempt takes.
     pub(super) service: f64,
+    /// Whether much more gets through than is asked for: what waits is what a burst has left.
+    pub(super) is_draining: bool,
     /// Attempts per second that get through.
     pub(super) delivered: f64,
 }
@@ -190,7 +192,7 @@ impl Neighbours {
         let is_starved = self.starved.is_by_others();
         let is_by_others = is_starved || is_flooded || self.swing.is_by_others(now);
         let found = self.evidence.iter().find_map(of_evidence);
-        found.or(is_by_others.then_some(NOT_TO_BEAT))
+        found.or_else(|| is_by_others.then_some(NOT_TO_BEAT))
     }
 
     fn judge(&mut self, now: f64, mut trial: Trial) -> Finding {

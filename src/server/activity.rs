@@ -7,6 +7,7 @@
 
 mod flight;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ use crate::tcp::SharedTcp;
 /// What a connection does.
 pub(super) struct Activity {
     state: Mutex<State>,
+    /// Whether bytes wait for the client, so that the lock is not taken for each that it takes.
+    is_blocked: AtomicBool,
     /// Told when the client has cancelled too much.
     is_enough: Notify,
 }
@@ -68,6 +71,7 @@ impl Activity {
         };
         Self {
             state: Mutex::new(state),
+            is_blocked: AtomicBool::new(false),
             is_enough: Notify::new(),
         }
     }
@@ -158,9 +162,13 @@ impl Activity {
         }
     }
 
-    /// The client took bytes, or has no room for any.
+    /// The client took bytes, or has no room for any. Only whoever writes tells this, one at a time.
     pub(super) fn offered(&self, is_taken: bool) {
+        if is_taken && !self.is_blocked.load(Ordering::Relaxed) {
+            return;
+        }
         let mut state = self.lock();
+        self.is_blocked.store(!is_taken, Ordering::Relaxed);
         if is_taken {
             state.blocked_since = None;
         } else if state.blocked_since.is_none() {

@@ -18,6 +18,7 @@ use super::counted::Counted;
 use super::ending::{Told, Why};
 use super::http1::{Ahead, Held, Http1, Opened, Over};
 use super::secure;
+use super::taken::Taken;
 use super::terms::Manner;
 use super::watch::Watched;
 use super::{BoxError, Ending, Tls, Upload};
@@ -66,12 +67,12 @@ impl Connection {
     {
         let (tcp, terms) = (prompt(self.stream), self.terms);
         let params = &terms.params;
-        let secured = secured(&tcp, self.tls.as_ref(), params.header_timeout).await;
+        let activity = Arc::new(Activity::new());
+        let secured = secured(&tcp, &activity, self.tls.as_ref(), params.header_timeout).await;
         let Some((io, agreed_http2)) = secured else {
             self.rejected.inc();
             return;
         };
-        let activity = Arc::new(Activity::new());
         // Boxed, since every future around it would have the room for it once more.
         let http1 = Box::new(Http1 {
             wire: Held::new(io, tcp.clone(), Arc::clone(&activity)),
@@ -145,6 +146,10 @@ impl Watch {
         let service = Counted::new(opened.service, Arc::clone(&self.activity));
         let http2 = &Arc::clone(&self.terms).http2;
         let mut carried = pin!(http2.serve_connection(TokioIo::new(io), service));
+        if self.told.of_stop {
+            // The stop came while the connection had not shown yet what it speaks.
+            carried.as_mut().graceful_shutdown();
+        }
         let done = loop {
             let why = tokio::select! {
                 biased;
@@ -195,14 +200,22 @@ fn prompt(stream: TcpStream) -> SharedTcp {
 /// The bytes that HTTP is spoken in, and whether that is HTTP/2, where it was agreed on; `None` if no TLS comes about.
 async fn secured(
     tcp: &SharedTcp,
+    activity: &Arc<Activity>,
     tls: Option<&Tls>,
     limit: Duration,
 ) -> Option<(Stream, Option<bool>)> {
     let Some(tls) = tls else {
-        return Some((Box::new(tcp.clone()), None));
+        let io = Taken::new(tcp.clone(), Arc::clone(activity));
+        return Some((Box::new(io), None));
     };
     // Boxed, or every plain connection would carry the room for a handshake for as long as it lasts.
-    let shaken = Box::pin(secure::handshake(tcp.clone(), tls.load(), limit)).await;
+    let shaken = Box::pin(secure::handshake(
+        tcp.clone(),
+        Arc::clone(activity),
+        tls.load(),
+        limit,
+    ))
+    .await;
     let stream = shaken
         .inspect_err(|error| {
             let error = error as &dyn std::error::Error;
@@ -243,3 +256,7 @@ impl Drop for Place {
         self.0.open.dec();
     }
 }
+
+#[cfg(test)]
+#[path = "connection/tests.rs"]
+mod tests;

@@ -46,7 +46,7 @@ pub(super) async fn or_cut_off(
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     of_drain: bool,
-    of_stop: bool,
+    pub(super) of_stop: bool,
 }
 
 impl Told {

@@ -11,7 +11,9 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::activity::Activity;
 use super::refusal;
+use super::taken::Taken;
 use crate::tcp::SharedTcp;
 
 /// Why there is no TLS on a connection.
@@ -34,16 +36,18 @@ pub(super) enum Failure {
 /// When none comes about; a client that speaks plain HTTP has been told so.
 pub(super) async fn handshake(
     tcp: SharedTcp,
+    activity: Arc<Activity>,
     config: Arc<ServerConfig>,
     limit: Duration,
-) -> Result<TlsStream<SharedTcp>, Failure> {
+) -> Result<TlsStream<Taken<SharedTcp>>, Failure> {
     let shaken = async {
         let first = tcp.first_byte().await?;
         // A record of TLS begins with a small number, a request with the letter of a method.
         if first.is_some_and(|byte| byte.is_ascii_alphabetic()) {
             return Ok(None);
         }
-        let stream = TlsAcceptor::from(config).accept(tcp.clone()).await?;
+        let io = Taken::new(tcp.clone(), activity);
+        let stream = TlsAcceptor::from(config).accept(io).await?;
         Ok::<_, io::Error>(Some(stream))
     };
     match tokio::time::timeout(limit, shaken).await {

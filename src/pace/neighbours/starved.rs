@@ -180,6 +180,7 @@ mod tests {
             is_at_floor: false,
             demand: 10.0,
             service: 0.1,
+            is_draining: false,
             delivered: 5.0,
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Swing {
     since: Option<f64>,
     /// When the present doubt began; one that comes back soon is the same.
     doubted_at: f64,
+    /// Seconds of it in which the window swung.
+    swung: f64,
     /// Until when the throttles are taken for one's own.
     ours_until: f64,
     /// How long the next finding of that kind holds.
@@ -57,6 +59,7 @@ impl Swing {
             looked_at: 0.0,
             since: None,
             doubted_at: f64::NEG_INFINITY,
+            swung: 0.0,
             ours_until: f64::NEG_INFINITY,
             ours_for: OURS_FOR,
             is_eager: false,
@@ -112,8 +115,12 @@ impl Swing {
 
     /// Looks at what was counted since the last look, while the window rules; `recent` is the throttled share of the last few attempts.
     pub(super) fn look(&mut self, now: f64, sight: &Sight, recent: f64) {
-        let fade = ((self.looked_at - now) / FADES_IN).exp();
+        let passed = now - self.looked_at;
         self.looked_at = now;
+        if self.since.is_some() {
+            self.swung += passed;
+        }
+        let fade = (-passed / FADES_IN).exp();
         for half in &mut self.halves {
             half.attempts *= fade;
             half.throttled *= fade;
@@ -127,7 +134,7 @@ impl Swing {
             return;
         }
         if self.since.is_none() && now - self.doubted_at > SAME_DOUBT {
-            self.doubted_at = now;
+            (self.doubted_at, self.swung) = (now, 0.0);
         }
         self.since.get_or_insert(now);
         let weight = self.weight();
@@ -136,8 +143,11 @@ impl Swing {
         } else if weight >= self.weight_of_others() {
             self.ours_for = OURS_FOR;
         }
-        self.is_eager =
-            recent <= EAGER_UP_TO && !self.is_ours(now) && sight.delivered >= EAGER_FROM;
+        self.is_eager = self.swung >= EAGER_AFTER
+            && !sight.is_draining
+            && recent <= EAGER_UP_TO
+            && !self.is_ours(now)
+            && sight.delivered >= EAGER_FROM;
     }
 
     /// What is sent now is not what the window allows, and says nothing.
@@ -265,7 +275,8 @@ const SHARE_ENDS: f64 = 0.01;
 const OURS_FOR: f64 = 30.0;
 const OURS_FOR_MAX: f64 = 600.0;
 
-/// Seconds that a sender keeps the beat after a doubt began, though it knows already. The last of a hundred know after ten.
+/// Seconds that a sender keeps the beat after a doubt began, though it knows already: slower ones may not. Behind a concurrency limit it
+/// costs goodput for as long.
 const KEPT_FOR: f64 = 15.0;
 
 /// Seconds within which a doubt that comes back is the same.
@@ -275,6 +286,9 @@ const SAME_DOUBT: f64 = 60.0;
 /// fivefold pay 1.5 attempts per success in their first minute instead of 1.06.
 const EAGER: f64 = 0.25;
 const EAGER_OTHER: f64 = 0.4;
+
+/// Seconds of a doubt after which: at the beginning of a burst it only costs more.
+const EAGER_AFTER: f64 = 0.5;
 
 /// The recent throttled share up to which that can help, and the attempts per second that have to get through: the many small
 /// senders of a crowd would pay for it longer than they need to.
@@ -299,6 +313,7 @@ mod tests {
             is_at_floor: false,
             demand: 30.0,
             service: 0.1,
+            is_draining: false,
             delivered: 10.0,
         }
     }

@@ -14,6 +14,7 @@ fn sight() -> Sight {
         demand: 100.0,
         // Slower than the beat, which says nothing then.
         service: 1.0,
+        is_draining: false,
         delivered: 50.0,
     }
 }

@@ -32,6 +32,17 @@ impl Came {
 #[derive(Default)]
 pub(super) struct Search {
     /// How much of what is ahead was looked at in vain.
+    seen: usize,
+    /// How much of that is the beginning of a head.
+    known: usize,
+}
+
+/// What was found at the front of what came.
+struct Look {
+    came: Option<Came>,
+    /// So many bytes are done with.
+    used: usize,
+    /// So many behind them are the beginning of a head.
     known: usize,
 }
 
@@ -43,16 +54,21 @@ impl Search {
         cx: &mut Context<'_>,
         reading: Reading,
     ) -> Poll<io::Result<Option<Came>>> {
-        let known = self.known;
-        if known > 0 && known == socket.ahead().len() && ready!(socket.poll_more(cx))? == 0 {
+        let (seen, known) = (self.seen, self.known);
+        if seen > 0 && seen == socket.ahead().len() && ready!(socket.poll_more(cx))? == 0 {
             return Poll::Ready(Ok(Some(Came::End)));
         }
-        let came = ready!(socket.poll_look(cx, |bytes| look(bytes, known, reading)))?;
-        self.known = if came.is_none() {
+        let looked = socket.poll_look(cx, |bytes| {
+            let Look { came, used, known } = look(bytes, known, reading);
+            ((came, known), used)
+        });
+        let (came, known) = ready!(looked)?;
+        let seen = if came.is_none() {
             socket.ahead().len()
         } else {
             0
         };
+        *self = Self { seen, known };
         if let Some(Came::Head(head)) = &came
             && head.framing == Framing::Chunked
             && Incoming::of(head.framing).take(socket.ahead()).is_err()
@@ -65,21 +81,88 @@ impl Search {
     }
 }
 
-/// What stands at the front of these bytes, and how many of them are done with then.
-fn look(bytes: &[u8], known: usize, reading: Reading) -> (Option<Came>, usize) {
+/// Looks at these bytes, of which so many are known to be the beginning of a head.
+fn look(bytes: &[u8], known: usize, reading: Reading) -> Look {
     if bytes.is_empty() {
-        return (Some(Came::End), 0);
+        return Look::done(Came::End, 0);
     }
-    let skipped = if known == 0 { empty_lines(bytes) } else { 0 };
-    if skipped == bytes.len() {
-        return (None, skipped);
+    let used = if known == 0 { empty_lines(bytes) } else { 0 };
+    let rest = &bytes[used..];
+    // Half an empty line begins no head: taken for one, whatever comes in halves would be kept, and looked at again with each that comes.
+    if matches!(rest, b"" | b"\r") {
+        return Look::in_vain(used, 0);
     }
-    match read_request(&bytes[skipped..], known, reading) {
+    match read_request(rest, known, reading) {
         Ok(Some(head)) => {
-            let used = skipped + head.bytes;
-            (Some(Came::Head(head)), used)
+            let used = used + head.bytes;
+            Look::done(Came::Head(head), used)
         }
-        Ok(None) => (None, skipped),
-        Err(refusal) => (Some(Came::Nonsense(refusal)), skipped),
+        Ok(None) => Look::in_vain(used, rest.len()),
+        Err(refusal) => Look::done(Came::Nonsense(refusal), used),
+    }
+}
+
+impl Look {
+    fn done(came: Came, used: usize) -> Self {
+        Self {
+            came: Some(came),
+            used,
+            known: 0,
+        }
+    }
+
+    fn in_vain(used: usize, known: usize) -> Self {
+        Self {
+            came: None,
+            used,
+            known,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    const READING: Reading = Reading {
+        head_bytes_max: 1024,
+        keeps_case: false,
+    };
+
+    /// What is found when these pieces come one after the other, and the most bytes that were kept.
+    async fn found(pieces: &[&str]) -> (Option<Came>, usize) {
+        let (mut client, ours) = tokio::io::duplex(64);
+        let (mut socket, mut search) = (Socket::new(Box::new(ours)), Search::default());
+        let (mut came, mut kept) = (None, 0);
+        for piece in pieces {
+            client.write_all(piece.as_bytes()).await.unwrap();
+            let next = poll_fn(|cx| search.poll_next(&mut socket, cx, READING));
+            came = next.await.unwrap();
+            kept = kept.max(socket.ahead().len());
+        }
+        (came, kept)
+    }
+
+    #[tokio::test]
+    async fn of_empty_lines_that_come_in_halves_nothing_is_kept_to_be_looked_at_again() {
+        let mut halves = vec!["\r"];
+        halves.extend(["\n\r"; 2 * READING.head_bytes_max]);
+        halves.push("\nGET / HTTP/1.1\r\n\r\n");
+
+        let (came, kept) = found(&halves).await;
+
+        assert!(matches!(came, Some(Came::Head(_))), "however many they are");
+        assert_eq!(kept, 1);
+    }
+
+    #[tokio::test]
+    async fn what_begins_with_two_crs_is_refused_at_once() {
+        let (came, _) = found(&["\r\n\r", "\r"]).await;
+
+        assert!(matches!(came, Some(Came::Nonsense(_))));
     }
 }

@@ -1,5 +1,6 @@
 //! The body of a request, as it is read: by whoever has it, or by nobody, where a little of it is looked at for its end.
 
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -17,8 +18,8 @@ pub(super) struct Intake {
     trailers: Option<Box<HeaderMap>>,
     /// Whether anybody reads what is to come of it.
     is_wanted: bool,
-    /// What is still to be said of [`CONTINUE`] before it is read; `None` once that has gone out. Only then the side that writes is touched: it is
-    /// the answer's.
+    /// What is still to be said of [`CONTINUE`] before it is read; `None` once that has gone out, or is not to be said. Then whoever reads
+    /// does not touch what goes out: it is the answer's.
     go_ahead: Option<&'static [u8]>,
 }
 
@@ -58,22 +59,17 @@ impl Intake {
         self.is_wanted = false;
     }
 
-    /// The answer is next: a go-ahead is finished, or not said at all.
-    pub(super) fn poll_before_answer(
-        &mut self,
-        socket: &mut Socket,
-        cx: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        self.keep_quiet();
-        self.poll_go_ahead(socket, cx)
+    /// Whether something is still to be said before it is read.
+    pub(super) fn has_go_ahead(&self) -> bool {
+        self.go_ahead.is_some()
     }
 
     /// Says what is still to be said of the go-ahead, and has it go out.
-    fn poll_go_ahead(
+    pub(super) fn poll_go_ahead(
         &mut self,
         socket: &mut Socket,
         cx: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         if let Some(words) = &mut self.go_ahead {
             ready!(socket.poll_say(cx, words))?;
             self.go_ahead = None;
@@ -82,7 +78,7 @@ impl Intake {
     }
 
     /// Says no go-ahead, unless it has begun.
-    fn keep_quiet(&mut self) {
+    pub(super) fn keep_quiet(&mut self) {
         if self
             .go_ahead
             .is_some_and(|words| words.len() == CONTINUE.len())
@@ -91,14 +87,13 @@ impl Intake {
         }
     }
 
-    /// The next part of it.
+    /// The next part of it, behind the go-ahead.
     pub(super) fn poll_frame(
         &mut self,
         socket: &mut Socket,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         while self.is_to_come() {
-            ready!(self.poll_go_ahead(socket, cx))?;
             let found = ready!(self.poll_found(socket, cx));
             let data = found.inspect_err(|_| self.incoming = Incoming::Lost)?;
             if !data.is_empty() {

@@ -1,7 +1,8 @@
 //! The bytes of one connection: what came and is still to be looked at, and what goes out.
 //!
-//! What comes is read into memory of the thread and looked at there; only what nobody can do anything with yet is copied and kept.
-//! So a connection that waits for a request holds no memory for it.
+//! What comes is read into memory of the thread and looked at there; only what nobody can do anything with yet is kept. A little is
+//! copied for that; what fills most of the memory, such as a body behind its head, keeps it, and the thread gets another. So a connection
+//! that waits for a request holds no memory for it, and one that holds some uses at least the half.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::handover::Stream;
 use crate::http1::Outbox;
@@ -58,10 +59,7 @@ impl Socket {
 
     /// Reads once, and keeps what came behind what came before; says how many bytes: none at the end.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.poll_read(cx, |ahead, bytes| {
-            ahead.extend_from_slice(bytes);
-            bytes.len()
-        })
+        self.poll_read(cx, |bytes| (bytes.len(), 0))
     }
 
     /// Looks at what came before, or else reads once and looks at that: at nothing, at the end. What is looked at says how many bytes
@@ -72,11 +70,7 @@ impl Socket {
         look: impl FnOnce(&[u8]) -> (T, usize),
     ) -> Poll<io::Result<T>> {
         if self.ahead.is_empty() {
-            return self.poll_read(cx, |ahead, bytes| {
-                let (found, used) = look(bytes);
-                ahead.extend_from_slice(&bytes[used..]);
-                found
-            });
+            return self.poll_read(cx, look);
         }
         let (found, used) = look(&self.ahead);
         self.skip(used);
@@ -90,12 +84,12 @@ impl Socket {
         most: usize,
     ) -> Poll<io::Result<Bytes>> {
         if !self.ahead.is_empty() {
-            let here = most.min(self.ahead.len());
-            let part = self.ahead.split_to(here).freeze();
-            if self.ahead.is_empty() {
-                self.ahead = BytesMut::new(); // what is left of it would hold all of its memory
-            }
-            return Poll::Ready(Ok(part));
+            let part = if most < self.ahead.len() {
+                self.ahead.split_to(most)
+            } else {
+                std::mem::take(&mut self.ahead) // split, what is left would hold all of the memory
+            };
+            return Poll::Ready(Ok(part.freeze()));
         }
         let Some(io) = &mut self.io else {
             return closed();
@@ -112,18 +106,29 @@ impl Socket {
         }))
     }
 
+    /// Reads once and looks at that; keeps what is not done with then behind what came before.
     fn poll_read<T>(
         &mut self,
         cx: &mut Context<'_>,
-        look: impl FnOnce(&mut BytesMut, &[u8]) -> T,
+        look: impl FnOnce(&[u8]) -> (T, usize),
     ) -> Poll<io::Result<T>> {
         let Some(io) = &mut self.io else {
             return closed();
         };
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut read = ReadBuf::new(scratch);
-            ready!(Pin::new(io).poll_read(cx, &mut read))?;
-            Poll::Ready(Ok(look(&mut self.ahead, read.filled())))
+            scratch.clear();
+            scratch.reserve(SCRATCH_BYTES);
+            let mut room = (&mut *scratch).limit(SCRATCH_BYTES);
+            ready!(pin!(io.read_buf(&mut room)).poll(cx))?;
+            let (found, used) = look(scratch);
+            let rest = scratch.len() - used;
+            if self.ahead.is_empty() && rest >= scratch.capacity() / 2 {
+                self.ahead = std::mem::take(scratch);
+                self.ahead.advance(used);
+            } else {
+                self.ahead.extend_from_slice(&scratch[used..]);
+            }
+            Poll::Ready(Ok(found))
         })
     }
 
@@ -196,7 +201,7 @@ fn closed<T>() -> Poll<io::Result<T>> {
 
 thread_local! {
     /// Where bytes are read to, before they are looked at or kept.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+    static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
 /// What is read of a long body at once.
@@ -204,3 +209,49 @@ const PART_BYTES: usize = 32 << 10;
 
 /// What is read at once of all else.
 const SCRATCH_BYTES: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// Where the byte stands that follows a head when it is looked at, the socket that keeps it, and how many bytes follow.
+    async fn behind_a_head(bytes: usize) -> (usize, Socket, usize) {
+        const HEAD_BYTES: usize = 100;
+        let (mut client, ours) = tokio::io::duplex(SCRATCH_BYTES);
+        client.write_all(&vec![b'x'; bytes]).await.unwrap();
+        let mut socket = Socket::new(Box::new(ours));
+        let looked = poll_fn(|cx| {
+            socket.poll_look(cx, |came| {
+                (came[HEAD_BYTES..].as_ptr() as usize, HEAD_BYTES)
+            })
+        });
+        let behind = looked.await.unwrap();
+        (behind, socket, bytes - HEAD_BYTES)
+    }
+
+    #[tokio::test]
+    async fn much_of_a_body_that_came_behind_its_head_is_passed_on_without_a_copy() {
+        let (behind, mut socket, bytes) = behind_a_head(SCRATCH_BYTES).await;
+
+        let part = poll_fn(|cx| socket.poll_part(cx, usize::MAX))
+            .await
+            .unwrap();
+
+        assert_eq!((part.as_ptr() as usize, part.len()), (behind, bytes));
+        assert_eq!(socket.kept_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_uses_at_least_half_of_its_memory() {
+        for bytes in [200, 1000, SCRATCH_BYTES / 2, SCRATCH_BYTES] {
+            let (_, socket, kept) = behind_a_head(bytes).await;
+
+            assert_eq!(socket.ahead().len(), kept);
+            assert!(socket.kept_bytes() <= 2 * kept, "{kept}");
+        }
+    }
+}

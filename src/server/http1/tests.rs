@@ -1,5 +1,8 @@
 //! A client and its connection over loopback, and a service that does what a test wants.
 
+#[path = "tests/wakers.rs"]
+mod wakers;
+
 use std::future::ready;
 use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
@@ -41,6 +44,11 @@ where
 
     /// One that looks for the client's end itself, or does not.
     async fn with(service: F, looks_for_end: bool) -> Self {
+        Self::over(service, looks_for_end, |tcp| Box::new(tcp)).await
+    }
+
+    /// The same over what is made of the client's TCP.
+    async fn over(service: F, looks_for_end: bool, io: impl FnOnce(SharedTcp) -> Stream) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await;
         let tcp = SharedTcp::new(listener.accept().await.unwrap().0);
@@ -49,7 +57,7 @@ where
         let counts = Arc::clone(&refused);
         let gauge = IntGauge::new("open", "Open.").unwrap();
         let http1 = Box::new(Http1 {
-            wire: Held::new(Box::new(tcp.clone()), tcp, Arc::clone(&activity)),
+            wire: Held::new(io(tcp.clone()), tcp, Arc::clone(&activity)),
             service,
             activity,
             manner: Terms::new(&Params::of_tests()).now(),

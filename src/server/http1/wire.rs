@@ -46,8 +46,6 @@ struct State {
     reader: Option<Waker>,
     doing: Doing,
     is_stopping: bool,
-    /// Whether the client had no room the last time.
-    is_blocked: bool,
 }
 
 /// What a connection does.
@@ -73,7 +71,6 @@ impl Held {
             reader: None,
             doing: Doing::Waiting,
             is_stopping: false,
-            is_blocked: false,
         };
         let wire = Arc::new(Wire {
             state: Mutex::new(state),
@@ -186,7 +183,11 @@ impl Wire {
         if state.turn != turn {
             return Poll::Ready(Some(Err(Broken::Ended)));
         }
-        let frame = state.intake.poll_frame(&mut state.socket, cx);
+        let frame = match self.poll_body_begins(state, cx) {
+            Poll::Ready(Ok(())) => state.intake.poll_frame(&mut state.socket, cx),
+            Poll::Ready(Err(broke)) => Poll::Ready(Some(Err(broke.into()))),
+            Poll::Pending => Poll::Pending,
+        };
         if frame.is_pending() {
             state.reader = Some(cx.waker().clone());
         } else if !state.intake.is_to_come() {
@@ -195,11 +196,31 @@ impl Wire {
         frame
     }
 
+    /// Before a body comes its client is told to go ahead, if it waits for that. Behind the head of an answer whoever writes that sees to it.
+    fn poll_body_begins(&self, state: &mut State, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !state.intake.has_go_ahead() {
+            return Poll::Ready(Ok(()));
+        }
+        if state.doing == Doing::Answering {
+            return Poll::Pending;
+        }
+        self.poll_go_ahead(state, cx)
+    }
+
+    fn poll_go_ahead(&self, state: &mut State, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let said = state.intake.poll_go_ahead(&mut state.socket, cx);
+        self.activity.offered(said.is_ready());
+        said
+    }
+
     /// Nobody wants what is to come of the body of this turn.
     pub(super) fn is_let_go(&self, turn: u64) {
         let mut state = self.lock();
         if state.turn != turn {
             return;
+        }
+        if state.intake.has_go_ahead() && state.doing != Doing::Answering {
+            self.activity.offered(true); // nobody waits any more for the client to take it
         }
         state.intake.is_let_go();
         state.reader = None;
@@ -244,22 +265,17 @@ impl Wire {
     ) -> Poll<io::Result<()>> {
         let state = &mut *self.lock();
         if state.doing != Doing::Answering {
-            let first = &mut state.intake;
-            ready!(first.poll_before_answer(&mut state.socket, cx))?;
             state.doing = Doing::Answering;
+            state.intake.keep_quiet();
+        }
+        if state.intake.has_go_ahead() {
+            ready!(self.poll_go_ahead(state, cx))?;
             if let Some(reader) = state.reader.take() {
-                reader.wake(); // it may have waited to say its go-ahead, and nobody would wake it for that any more
+                reader.wake(); // it has waited for that, too
             }
         }
-        let before = outbox.len();
         let sent = state.socket.poll_send(cx, outbox);
-        if sent.is_pending() || state.is_blocked {
-            if outbox.len() < before {
-                self.activity.offered(true); // a little is not nothing
-            }
-            state.is_blocked = sent.is_pending();
-            self.activity.offered(sent.is_ready());
-        }
+        self.activity.offered(sent.is_ready());
         sent
     }
 

@@ -87,7 +87,7 @@ fn read(sent: &[u8], cut: usize, switches: bool) -> Result<(), Refused> {
                     let skipped = if *known == 0 { empty_lines(bytes) } else { 0 };
                     at += skipped;
                     let bytes = &bytes[skipped..];
-                    if bytes.is_empty() {
+                    if matches!(bytes, b"" | b"\r") {
                         break;
                     }
                     let head = read_request(bytes, *known, reading);
