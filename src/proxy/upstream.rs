@@ -147,6 +147,12 @@ impl Upstream {
         reloaded
     }
 
+    /// How many connections of HTTP/1.1 nobody uses.
+    #[cfg(test)]
+    fn idle_connections(&self) -> usize {
+        self.pool.idle_connections()
+    }
+
     /// Whether there is any such file.
     pub fn has_tls_files(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.has_files())

@@ -114,6 +114,12 @@ impl Pool {
         Box::pin(inner.open(offer, slot, connect)).await
     }
 
+    /// How many connections of HTTP/1.1 nobody uses.
+    #[cfg(test)]
+    pub(super) fn idle_connections(&self) -> usize {
+        self.0.idle().len()
+    }
+
     /// No HTTP/2 connection of now carries any more requests; those that they carry go on.
     pub(super) fn retire_streams(&self) {
         self.0.streams.retire_all();

@@ -592,4 +592,66 @@ async fn news_are_heard_by_a_task_that_has_run_for_long() {
     assert!(sent.is_err_and(|it| it.untouched.is_some()));
 }
 
+#[tokio::test]
+async fn a_request_that_is_given_up_on_its_way_leaves_no_connection_to_the_next() {
+    let rig = upstream().await;
+    let (sending, mut body, peer) = posted(&rig).await;
+
+    piece(&mut body).await;
+    drop(sending);
+
+    assert!(!is_kept(&rig, peer).await, "half a request is on it");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_given_up_on_its_way_leaves_no_connection_to_the_next() {
+    let rig = upstream().await;
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nbody";
+    let (response, peer) = answered(&rig, answer, false).await;
+
+    let mut body = response.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+
+    assert!(
+        !is_kept(&rig, peer).await,
+        "half an answer is to come on it"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_ends_before_its_upload_waits_for_that() {
+    for ends_well in [true, false] {
+        let rig = upstream().await;
+        let (sending, mut body, mut peer) = posted(&rig).await;
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        peer.write_all(answer).await.unwrap();
+        let answer = sending.await.ok().unwrap();
+        assert!(answer.into_body().is_end_stream());
+
+        let other = async {
+            let (mut other, _) = rig.1.accept().await.unwrap();
+            comes(&mut other, "GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        };
+        tokio::select! {
+            _ = sent(&rig.0) => unreachable!("nobody answers"),
+            () = other => {}
+        }
+        piece(&mut body).await;
+        comes(&mut peer, "5\r\npiece\r\n").await;
+        if ends_well {
+            drop(body);
+            comes(&mut peer, "0\r\n\r\n").await;
+            let mut turns = 0..1000;
+            while rig.0.idle_connections() == 0 && turns.next().is_some() {
+                tokio::task::yield_now().await;
+            }
+        } else {
+            body.abort("the client left".into());
+        }
+
+        assert_eq!(is_kept(&rig, peer).await, ends_well);
+    }
+}
+
 mod secured;
