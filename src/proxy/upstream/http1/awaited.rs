@@ -1,4 +1,5 @@
-//! The answer that is waited for: reads until its head is there.
+//! The answer that is waited for: reads until its head is there, whatever is said before it. How long that may take is for the
+//! caller to say (`deadline.attempt`); nothing of it is kept.
 
 use std::cell::RefCell;
 use std::io;
@@ -29,8 +30,6 @@ pub(super) struct Awaited<'a> {
     reading: Reading,
     /// The head so far, where it comes in pieces.
     partial: Vec<u8>,
-    /// Bytes of what was said before it.
-    interim_bytes: usize,
 }
 
 impl<'a> Awaited<'a> {
@@ -39,7 +38,6 @@ impl<'a> Awaited<'a> {
             method,
             reading,
             partial: Vec::new(),
-            interim_bytes: 0,
         }
     }
 
@@ -69,32 +67,20 @@ impl<'a> Awaited<'a> {
             }
             return Ok(answered);
         }
-        let mut partial = std::mem::take(&mut self.partial);
-        let known = partial.len();
-        partial.extend_from_slice(came);
-        let (taken, answered) = self.read(&partial, known)?;
-        partial.drain(..taken);
-        self.partial = partial;
+        let known = self.partial.len();
+        self.partial.extend_from_slice(came);
+        let (taken, answered) = self.read(&self.partial, known)?;
+        self.partial.drain(..taken);
         Ok(answered)
     }
 
     /// Reads the head, and what is said before it. Of how many bytes nothing more is wanted.
-    fn read(
-        &mut self,
-        bytes: &[u8],
-        mut known: usize,
-    ) -> Result<(usize, Option<Answered>), Refusal> {
+    fn read(&self, bytes: &[u8], mut known: usize) -> Result<(usize, Option<Answered>), Refusal> {
         let mut taken = 0;
         loop {
             match read_answer(&bytes[taken..], known, self.method, self.reading)? {
                 None => return Ok((taken, None)),
-                Some(Answer::Interim { bytes }) => {
-                    taken += bytes;
-                    self.interim_bytes += bytes;
-                    if self.interim_bytes > INTERIM_BYTES_MAX {
-                        return Err(Refusal::TooLarge);
-                    }
-                }
+                Some(Answer::Interim { bytes }) => taken += bytes,
                 Some(Answer::Final(head)) => {
                     let answered = Answered {
                         came: Bytes::copy_from_slice(&bytes[taken + head.bytes..]),
@@ -129,6 +115,3 @@ thread_local! {
 
 /// How much is read at once at first: most answers are shorter.
 pub(super) const ROOM_BYTES: usize = 16 * 1024;
-
-/// How much may be said before the answer (RFC 9110 section 15.2); more is none.
-pub(super) const INTERIM_BYTES_MAX: usize = 256 * 1024;

@@ -202,30 +202,6 @@ async fn an_answer_may_come_in_pieces_and_behind_others_that_are_none() {
 }
 
 #[tokio::test]
-async fn who_never_comes_to_the_answer_gives_none() {
-    let (mut connection, mut peer) = pair().await;
-    let tasks = TaskTracker::new();
-    let answering = async {
-        comes(&mut peer, "GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let said = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(100);
-        for _ in 0..=awaited::INTERIM_BYTES_MAX / said.len() {
-            let _it_may_have_left = peer.write_all(&said).await;
-        }
-        let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-        let _it_may_have_left = peer.write_all(answer).await;
-    };
-
-    let answered = async {
-        let answered = send(&mut connection, get(), &tasks).await;
-        drop(connection);
-        answered
-    };
-    let (answered, ()) = tokio::join!(answered, answering);
-
-    assert_eq!(answered.err().unwrap().kind, FaultKind::Unreadable);
-}
-
-#[tokio::test]
 async fn an_answer_is_taken_although_the_upload_is_refused() {
     let (mut connection, mut peer) = pair().await;
     let ((request, mut body), tasks) = (post(), TaskTracker::new());
