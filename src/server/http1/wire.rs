@@ -267,12 +267,11 @@ impl Wire {
         if state.doing != Doing::Answering {
             state.doing = Doing::Answering;
             state.intake.keep_quiet();
+            state.wake_reader(); // who waited to say a go-ahead reads now, or waits for it to be said
         }
         if state.intake.has_go_ahead() {
             ready!(self.poll_go_ahead(state, cx))?;
-            if let Some(reader) = state.reader.take() {
-                reader.wake(); // it has waited for that, too
-            }
+            state.wake_reader();
         }
         let sent = state.socket.poll_send(cx, outbox);
         self.activity.offered(sent.is_ready());
@@ -311,6 +310,12 @@ impl State {
             self.carrier = Some(cx.waker().clone());
         }
         settled
+    }
+
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
     }
 
     fn wake_carrier(&mut self) {
