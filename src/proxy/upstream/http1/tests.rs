@@ -606,7 +606,8 @@ async fn a_connection_whose_answer_ends_before_its_upload_waits_for_that() {
         assert!(answer.into_body().is_end_stream());
 
         let other = async {
-            let (mut other, _) = rig.1.accept().await.unwrap();
+            let accepted = tokio::time::timeout(std::time::Duration::from_secs(5), rig.1.accept());
+            let (mut other, _) = accepted.await.expect("another connection").unwrap();
             comes(&mut other, "GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
         };
         tokio::select! {
