@@ -78,6 +78,26 @@ pub(super) enum Finding {
     Quiet,
 }
 
+#[cfg(test)]
+impl Sight {
+    /// Of a sender that wants thirty a second behind a rate limit, gets ten, and sees three tenths throttled.
+    fn of_tests() -> Self {
+        Self {
+            is_ruling: true,
+            is_pressed: true,
+            throttled_share: 0.3,
+            kind: Kind::Rate,
+            tolerated: 0.05,
+            usual: 0.05,
+            is_at_floor: false,
+            demand: 30.0,
+            service: 0.1,
+            is_draining: false,
+            delivered: 10.0,
+        }
+    }
+}
+
 impl Neighbours {
     /// The owner starts so many seconds after the wall clock's last full one.
     pub(super) fn new(offset: f64) -> Self {
@@ -220,7 +240,7 @@ impl Neighbours {
 }
 
 /// Attempts per second that a sender got through at first that has a part of a limit worth speaking of. Without it a hundred
-/// polite senders that exceed a limit fifteenfold pay nine attempts per success in their first minute instead of 1.3.
+/// polite senders that exceed a limit fifteenfold pay eight attempts per success instead of 1.2.
 const PART_MIN: f64 = 3.0;
 
 /// Seconds to the next test after one that failed.
