@@ -108,7 +108,7 @@ impl Swing {
 
     /// An attempt that was sent then was taken in, or throttled.
     pub(super) fn count(&mut self, sent: f64, was_throttled: bool) {
-        if self.since.is_none_or(|since| sent < since + SETTLE_FOR) {
+        if !self.is_on(sent) || self.since.is_none_or(|since| sent < since + SETTLE_FOR) {
             return;
         }
         let (half, into) = self.half(sent);
