@@ -10,6 +10,7 @@
 
 mod evidence;
 mod flood;
+mod halves;
 mod starved;
 mod swing;
 #[cfg(test)]
@@ -184,19 +185,20 @@ impl Neighbours {
         if !sight.is_pressed || now < self.test_at {
             return Finding::Same;
         }
-        let Some(rate) = self.rate_to_beat(now, sight.is_at_floor) else {
+        let Some(rate) = self.rate_to_beat(now, &sight) else {
             return Finding::Same;
         };
         let before = Before {
             share: 1.0 - sight.throttled_share,
             rate,
+            kind: sight.kind,
         };
         self.trial = Some(Trial::begin(now, before));
         Finding::Freed
     }
 
     /// If the throttles are likely others', the attempts per second that passed meanwhile, where more of them would prove it.
-    fn rate_to_beat(&self, now: f64, is_at_floor: bool) -> Option<f64> {
+    fn rate_to_beat(&self, now: f64, sight: &Sight) -> Option<f64> {
         let passed_at_first = self.starved.passed_at_first();
         if !self.swing.leans_to_others() {
             // To who sends next to nothing the beat says nothing either.
@@ -206,9 +208,10 @@ impl Neighbours {
         let of_evidence = |evidence: &Evidence| match evidence.says()? {
             Says::FewerPass => Some(evidence.passed_lately()),
             // A window that is still sinking has not shown yet that it changes nothing.
-            Says::ShareStays => is_at_floor.then_some(NOT_TO_BEAT),
+            Says::ShareStays => sight.is_at_floor.then_some(NOT_TO_BEAT),
         };
-        let is_flooded = self.flood.is_by_others(now, passed_at_first) && !self.swing.is_ours(now);
+        let is_flooded =
+            self.flood.is_by_others(now, sight.kind, passed_at_first) && !self.swing.is_ours(now);
         let is_starved = self.starved.is_by_others();
         let is_by_others = is_starved || is_flooded || self.swing.is_by_others(now);
         let found = self.evidence.iter().find_map(of_evidence);

@@ -4,8 +4,8 @@
 //! it is larger, in the second half smaller. All sidecars do so at the same moments, without a word to one another, as far as
 //! their clocks agree. If the throttles are *theirs*, nearly all of them fall into the first halves: in the second ones less is
 //! sent than the limit lets pass. If senders make them that know of no beat, both halves are throttled alike. A lock-in amplifier
-//! finds a signal in noise in this way; how much likelier the second account is than the first is added up half by half (Wald's
-//! sequential test), and what is old fades.
+//! finds a signal in noise in this way; how much likelier the second account is than the first is [added up](super::halves) half by
+//! half (Wald's sequential test), and what is old fades.
 //!
 //! Until that is known, a window that still gets something through is *eager*: it lets more be throttled, for else it would have
 //! sunk too low to find out anything. Whoever knows that the throttles are its own keeps the beat for a while, for the sake of
@@ -16,6 +16,7 @@
 //! 150 ms apart are good enough; with some that disagree altogether, polite senders take one another for others.
 
 use super::Sight;
+use super::halves::Halves;
 use crate::retry::classify::Kind;
 
 /// What the halves of the seconds say.
@@ -23,8 +24,7 @@ use crate::retry::classify::Kind;
 pub(super) struct Swing {
     /// How far the wall clock was into its second at the owner's start.
     offset: f64,
-    /// The first and the second halves.
-    halves: [Half; 2],
+    halves: Halves,
     looked_at: f64,
     /// Since when there is a doubt, now.
     since: Option<f64>,
@@ -43,19 +43,12 @@ pub(super) struct Swing {
     is_too_slow: bool,
 }
 
-/// Attempts that were sent in halves of one kind; what is old counts less.
-#[derive(Clone, Copy, Debug, Default)]
-struct Half {
-    attempts: f64,
-    throttled: f64,
-}
-
 impl Swing {
     /// The owner starts so many seconds after the wall clock's last full one.
     pub(super) fn new(offset: f64) -> Self {
         Self {
             offset,
-            halves: [Half::default(); 2],
+            halves: Halves::default(),
             looked_at: 0.0,
             since: None,
             doubted_at: f64::NEG_INFINITY,
@@ -113,8 +106,7 @@ impl Swing {
         }
         let (half, into) = self.half(sent);
         if into >= UNCLEAR {
-            self.halves[half].attempts += 1.0;
-            self.halves[half].throttled += f64::from(u8::from(was_throttled));
+            self.halves.count(half, was_throttled);
         }
     }
 
@@ -125,11 +117,7 @@ impl Swing {
         if self.since.is_some() {
             self.doubted_for += passed;
         }
-        let fade = (-passed / FADES_IN).exp();
-        for half in &mut self.halves {
-            half.attempts *= fade;
-            half.throttled *= fade;
-        }
+        self.halves.fade((-passed / FADES_IN).exp());
         let doubtful = DOUBTFUL.max(DOUBTFUL_TIMES * sight.usual);
         self.kind = sight.kind;
         self.is_too_slow = sight.service > FOLLOWS_UP_TO;
@@ -142,7 +130,7 @@ impl Swing {
             (self.doubted_at, self.doubted_for) = (now, 0.0);
         }
         self.since.get_or_insert(now);
-        let weight = self.weight();
+        let weight = self.halves.weight();
         if weight <= -WEIGHT_OURS && !self.is_ours(now) {
             self.take_for_ours(now);
         } else if weight >= self.weight_of_others() {
@@ -158,7 +146,7 @@ impl Swing {
     /// What is sent now is not what the window allows, and says nothing.
     pub(super) fn pause(&mut self) {
         if self.since.take().is_some() {
-            self.halves = Default::default();
+            self.halves = Halves::default();
         }
         self.is_eager = false;
     }
@@ -167,7 +155,7 @@ impl Swing {
     pub(super) fn take_for_ours(&mut self, now: f64) {
         self.ours_until = now + self.ours_for;
         self.ours_for = (2.0 * self.ours_for).min(OURS_FOR_MAX);
-        self.halves = Default::default();
+        self.halves = Halves::default();
     }
 
     /// Whether the throttles are taken for one's own.
@@ -177,7 +165,9 @@ impl Swing {
 
     /// Whether others make them, as sure as can be.
     pub(super) fn is_by_others(&self, now: f64) -> bool {
-        self.since.is_some() && !self.is_ours(now) && self.weight() >= self.weight_of_others()
+        self.since.is_some()
+            && !self.is_ours(now)
+            && self.halves.weight() >= self.weight_of_others()
     }
 
     fn weight_of_others(&self) -> f64 {
@@ -190,32 +180,12 @@ impl Swing {
     /// Whether the beat speaks for others rather than against them, or says nothing since no window can follow it. What it speaks
     /// against is chance, whatever else seems to tell it.
     pub(super) fn leans_to_others(&self) -> bool {
-        self.is_too_slow || self.weight() > 0.0
+        self.is_too_slow || self.halves.weight() > 0.0
     }
 
     /// Whether it speaks against them. It says nothing to who sends next to nothing.
     pub(super) fn leans_to_ours(&self) -> bool {
-        !self.is_too_slow && self.weight() < 0.0
-    }
-
-    /// How much likelier throttles of others are, by logarithm. Zero where too little is known.
-    fn weight(&self) -> f64 {
-        let [first, second] = self.halves;
-        let attempts = first.attempts + second.attempts;
-        if second.attempts < 1.0 || first.attempts < 2.0 || first.attempts <= second.attempts {
-            return 0.0;
-        }
-        let throttled = first.throttled + second.throttled;
-        let share = (throttled / attempts).clamp(SHARE_ENDS, 1.0 - SHARE_ENDS);
-        // One's own: as many pass in a second half as in a first one, though less is sent, or nothing is throttled there.
-        let (high, low) = (
-            2.0 * first.attempts / attempts,
-            2.0 * second.attempts / attempts,
-        );
-        let least = STRAY * share;
-        let in_second = (1.0 - (1.0 - share) / low).max(least);
-        let in_first = ((2.0 * share - in_second * low) / high).min(1.0 - SHARE_ENDS);
-        first.likelier(share, in_first) + second.likelier(share, in_second)
+        !self.is_too_slow && self.halves.weight() < 0.0
     }
 
     /// Which half of its second a moment is in, and how far.
@@ -228,14 +198,6 @@ impl Swing {
         let into_second = (at + self.offset).rem_euclid(2.0 * HALF);
         let half = ((into_second / HALF) as usize).min(1);
         (half, into_second - half as f64 * HALF)
-    }
-}
-
-impl Half {
-    /// How much likelier it is if one share is throttled than if another is, by logarithm.
-    fn likelier(self, one: f64, other: f64) -> f64 {
-        let passed = self.attempts - self.throttled;
-        self.throttled * (one / other).ln() + passed * ((1.0 - one) / (1.0 - other)).ln()
     }
 }
 
@@ -269,12 +231,6 @@ const FADES_IN: f64 = 15.0;
 const WEIGHT_OURS: f64 = 3.0;
 const WEIGHT_OTHERS: f64 = 6.0;
 const WEIGHT_OTHERS_OTHER: f64 = 8.0;
-
-/// The share of throttles that stray into the second halves of polite senders, since nobody's clock or window is exact.
-const STRAY: f64 = 0.15;
-
-/// Keeps logarithms finite.
-const SHARE_ENDS: f64 = 0.01;
 
 /// Seconds for which throttles are taken for one's own: at first, and at most.
 const OURS_FOR: f64 = 30.0;
@@ -340,21 +296,6 @@ mod tests {
     }
 
     #[test]
-    fn a_few_that_stray_into_the_second_halves_change_nothing() {
-        let half = |attempts, throttled| Half {
-            attempts,
-            throttled,
-        };
-        let of = |first, second| Swing {
-            halves: [first, second],
-            ..Swing::new(0.0)
-        };
-
-        assert!(of(half(42.0, 16.0), half(18.0, 1.0)).leans_to_ours());
-        assert!(of(half(42.0, 13.0), half(18.0, 5.0)).leans_to_others());
-    }
-
-    #[test]
     fn a_window_is_eager_neither_at_once_nor_while_a_queue_drains_nor_for_a_trickle() {
         let eager = |look_at: f64, sight: Sight| {
             let mut swing = Swing::new(0.0);
@@ -415,6 +356,20 @@ mod tests {
 
         assert!(swing.is_ours(20.0));
         assert!((swing.factor(20.25, 30.0) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_sent_without_a_swing_says_nothing_of_the_beat() {
+        let mut swing = swung(8, 6, 0).0;
+        swing.look(21.0, &Sight::of_tests(), 0.3);
+
+        for second in 21..36 {
+            (0..14).for_each(|number| swing.count(f64::from(second) + 0.25, number < 3));
+            (0..8).for_each(|number| swing.count(f64::from(second) + 0.75, number < 3));
+        }
+        swing.look(40.0, &Sight::of_tests(), 0.3);
+
+        assert!(!swing.is_ours(40.0) && !swing.is_by_others(40.0));
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn what_polite_senders_make_room_for_proves_nothing() {
 fn throttles_that_cease_while_it_goes_freely_were_those_of_polite_senders() {
     let mut neighbours = freed();
 
-    count(&mut neighbours, 75, 25);
+    count(&mut neighbours, 80, 20);
 
     assert_eq!(neighbours.look(18.0, sight()), Finding::Ours);
 }
