@@ -237,7 +237,7 @@ const OURS_FOR: f64 = 30.0;
 const OURS_FOR_MAX: f64 = 600.0;
 
 /// Seconds that a sender keeps the beat after a doubt began, though it knows already: others may not. Behind a concurrency limit it
-/// costs goodput for as long; with ten, ten senders that exceed a limit of 10 fivefold pay 1.6 attempts per success instead of 1.3.
+/// costs goodput for as long; with ten, ten senders that exceed a limit of 10 fivefold pay 1.5 attempts per success instead of 1.3.
 const KEPT_FOR: f64 = 20.0;
 
 /// Seconds within which a doubt that comes back is the same.
