@@ -14,7 +14,7 @@ pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The wall clock, needed for dates in headers and logs only.
+/// The wall clock, needed for dates in headers and logs, and for what sidecars do at the same moments.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the wall clock"

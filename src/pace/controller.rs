@@ -33,7 +33,7 @@ use super::outage::Outage;
 use super::queue::{Queue, WaiterId};
 use super::service::Service;
 use super::turn::Attempt;
-use super::window::{Window, tolerated};
+use super::window::Window;
 use super::{KnownLimit, Mode, Params};
 use crate::retry::classify::Kind;
 
@@ -224,7 +224,7 @@ impl Controller {
             throttled_share: self.share_of_throttles(),
             kind: self.kind,
             tolerated: self.step().tolerated,
-            usual: tolerated(self.kind, self.rate()),
+            usual: self.usual(),
             is_at_floor: self.floor.is_reached(self.kind, above_floor),
             demand,
             service: self.service.mean(),
@@ -244,12 +244,6 @@ impl Controller {
             len: self.queue.len(),
             span: head.span,
         })
-    }
-
-    fn share_of_throttles(&mut self) -> f64 {
-        let throttled = f64::from(self.throttled.count_long(self.now));
-        let passed = f64::from(self.delivered.count_long(self.now));
-        throttled / (throttled + passed).max(1.0)
     }
 
     /// Attempts per second that those who wait can count on.

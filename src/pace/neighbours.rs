@@ -10,6 +10,7 @@
 
 mod evidence;
 mod flood;
+mod halves;
 mod starved;
 mod swing;
 #[cfg(test)]
@@ -76,6 +77,26 @@ pub(super) enum Finding {
     Ours,
     /// There are next to no throttles left: the gate may open.
     Quiet,
+}
+
+#[cfg(test)]
+impl Sight {
+    /// Of a sender that wants thirty a second behind a rate limit, gets ten, and sees three tenths throttled.
+    fn of_tests() -> Self {
+        Self {
+            is_ruling: true,
+            is_pressed: true,
+            throttled_share: 0.3,
+            kind: Kind::Rate,
+            tolerated: 0.05,
+            usual: 0.05,
+            is_at_floor: false,
+            demand: 30.0,
+            service: 0.1,
+            is_draining: false,
+            delivered: 10.0,
+        }
+    }
 }
 
 impl Neighbours {
@@ -164,19 +185,20 @@ impl Neighbours {
         if !sight.is_pressed || now < self.test_at {
             return Finding::Same;
         }
-        let Some(rate) = self.rate_to_beat(now, sight.is_at_floor) else {
+        let Some(rate) = self.rate_to_beat(now, &sight) else {
             return Finding::Same;
         };
         let before = Before {
             share: 1.0 - sight.throttled_share,
             rate,
+            kind: sight.kind,
         };
         self.trial = Some(Trial::begin(now, before));
         Finding::Freed
     }
 
     /// If the throttles are likely others', the attempts per second that passed meanwhile, where more of them would prove it.
-    fn rate_to_beat(&self, now: f64, is_at_floor: bool) -> Option<f64> {
+    fn rate_to_beat(&self, now: f64, sight: &Sight) -> Option<f64> {
         let passed_at_first = self.starved.passed_at_first();
         if !self.swing.leans_to_others() {
             // To who sends next to nothing the beat says nothing either.
@@ -186,9 +208,10 @@ impl Neighbours {
         let of_evidence = |evidence: &Evidence| match evidence.says()? {
             Says::FewerPass => Some(evidence.passed_lately()),
             // A window that is still sinking has not shown yet that it changes nothing.
-            Says::ShareStays => is_at_floor.then_some(NOT_TO_BEAT),
+            Says::ShareStays => sight.is_at_floor.then_some(NOT_TO_BEAT),
         };
-        let is_flooded = self.flood.is_by_others(now, passed_at_first) && !self.swing.is_ours(now);
+        let is_flooded =
+            self.flood.is_by_others(now, sight.kind, passed_at_first) && !self.swing.is_ours(now);
         let is_starved = self.starved.is_by_others();
         let is_by_others = is_starved || is_flooded || self.swing.is_by_others(now);
         let found = self.evidence.iter().find_map(of_evidence);
@@ -220,7 +243,7 @@ impl Neighbours {
 }
 
 /// Attempts per second that a sender got through at first that has a part of a limit worth speaking of. Without it a hundred
-/// polite senders that exceed a limit fifteenfold pay nine attempts per success in their first minute instead of 1.3.
+/// polite senders that exceed a limit fifteenfold pay eight attempts per success instead of 1.2.
 const PART_MIN: f64 = 3.0;
 
 /// Seconds to the next test after one that failed.

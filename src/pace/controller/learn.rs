@@ -143,6 +143,13 @@ impl Controller {
         (attempt.in_flight as f64).max(through).max(mean)
     }
 
+    /// The throttled share of the last ten seconds.
+    pub(super) fn share_of_throttles(&mut self) -> f64 {
+        let throttled = f64::from(self.throttled.count_long(self.now));
+        let passed = f64::from(self.delivered.count_long(self.now));
+        throttled / (throttled + passed).max(1.0)
+    }
+
     /// The smallest window.
     pub(super) fn floor(&mut self) -> f64 {
         let demand = self.demand.rate_long(self.now);
@@ -154,17 +161,19 @@ impl Controller {
         self.window.size() / self.service.mean()
     }
 
+    /// The share of throttles that is tolerated where nothing is in doubt and nobody's time runs out.
+    pub(super) fn usual(&self) -> f64 {
+        match &self.fleet {
+            Some(fleet) if fleet.is_fresh(self.now) => fleet.tolerated(),
+            _ => tolerated(self.kind, self.rate()),
+        }
+    }
+
     /// How far one answer moves the window now.
     pub(super) fn step(&self) -> Step {
         let mean = self.service.mean();
         let size = self.window.size();
-        let rate = self.rate();
-        let usual = match &self.fleet {
-            Some(fleet) if fleet.is_fresh(self.now) => fleet.tolerated(),
-            _ => self
-                .neighbours
-                .tolerated(self.kind, tolerated(self.kind, rate)),
-        };
+        let tolerated = self.neighbours.tolerated(self.kind, self.usual());
         let queued = if self.is_outage() {
             None
         } else {
@@ -175,8 +184,8 @@ impl Controller {
             self.backlog.urgency(self.now, queued, drain)
         });
         Step {
-            tolerated: raised(usual, urgency, self.kind, size),
-            rate,
+            tolerated: raised(tolerated, urgency, self.kind, size),
+            rate: self.rate(),
         }
     }
 }

@@ -140,8 +140,7 @@ const FEW: f64 = 2.0;
 const OF_OTHERS: f64 = 0.3;
 const TOLERATED_MAX: f64 = 0.1;
 
-/// Fifty times as likely. With twenty, a hundred polite senders that exceed a limit fifteenfold pay 4.9 attempts per success in their first
-/// minute instead of 3.0.
+/// Fifty times as likely.
 const WEIGHT_MIN: f64 = 4.0;
 
 #[cfg(test)]
@@ -169,44 +168,28 @@ mod tests {
         None
     }
 
-    fn sight() -> Sight {
-        Sight {
-            is_ruling: true,
-            is_pressed: true,
-            throttled_share: 0.0,
-            kind: Kind::Rate,
-            tolerated: 0.05,
-            usual: 0.05,
-            is_at_floor: false,
-            demand: 10.0,
-            service: 0.1,
-            is_draining: false,
-            delivered: 5.0,
-        }
-    }
-
     #[test]
     fn who_is_left_with_little_and_is_throttled_all_the_same_is_starved_by_others() {
-        let found = starving(&sight(), 2, 3).expect("starved");
+        let found = starving(&Sight::of_tests(), 2, 3).expect("starved");
 
         assert!((10..30).contains(&found), "after {found} s");
     }
 
     #[test]
     fn who_is_throttled_no_more_than_tolerated_is_not() {
-        assert_eq!(starving(&sight(), 2, 12), None);
+        assert_eq!(starving(&Sight::of_tests(), 2, 12), None);
     }
 
     #[test]
     fn who_keeps_a_fair_part_is_not() {
-        assert_eq!(starving(&sight(), 5, 3), None);
+        assert_eq!(starving(&Sight::of_tests(), 5, 3), None);
     }
 
     #[test]
     fn what_passed_by_chance_in_a_great_overload_counts_for_nothing() {
         let overload = Sight {
             demand: 100.0,
-            ..sight()
+            ..Sight::of_tests()
         };
 
         assert_eq!(starving(&overload, 2, 3), None);
@@ -218,7 +201,7 @@ mod tests {
             kind,
             is_at_floor: true,
             demand: 100.0,
-            ..sight()
+            ..Sight::of_tests()
         };
 
         assert!(starving(&floor(Kind::Rate), 1, 2).is_some());
@@ -229,9 +212,9 @@ mod tests {
     #[test]
     fn a_pause_forgets_all_but_the_beginning() {
         let mut starved = Starved::new();
-        starved.look(0.0, &sight());
+        starved.look(0.0, &Sight::of_tests());
         (0..30).for_each(|_| starved.count(false));
-        starved.look(3.0, &sight());
+        starved.look(3.0, &Sight::of_tests());
 
         starved.pause();
 

@@ -4,18 +4,19 @@
 //! it is larger, in the second half smaller. All sidecars do so at the same moments, without a word to one another, as far as
 //! their clocks agree. If the throttles are *theirs*, nearly all of them fall into the first halves: in the second ones less is
 //! sent than the limit lets pass. If senders make them that know of no beat, both halves are throttled alike. A lock-in amplifier
-//! finds a signal in noise in this way; how much likelier the second account is than the first is added up half by half (Wald's
-//! sequential test), and what is old fades.
+//! finds a signal in noise in this way; how much likelier the second account is than the first is [added up](super::halves) half by
+//! half (Wald's sequential test), and what is old fades.
 //!
 //! Until that is known, a window that still gets something through is *eager*: it lets more be throttled, for else it would have
 //! sunk too low to find out anything. Whoever knows that the throttles are its own keeps the beat for a while, for the sake of
 //! those who do not know yet.
 //!
 //! On average a swinging window sends what it would send anyway. Behind a rate limit that costs nothing as long as the bucket
-//! holds the tokens of a fifth of a second; behind a concurrency limit, a tenth of the goodput while it lasts. Clocks that are
+//! holds the tokens of a fifth of a second; behind a concurrency limit, up to a tenth of the goodput while it lasts. Clocks that are
 //! 150 ms apart are good enough; with some that disagree altogether, polite senders take one another for others.
 
 use super::Sight;
+use super::halves::Halves;
 use crate::retry::classify::Kind;
 
 /// What the halves of the seconds say.
@@ -23,15 +24,14 @@ use crate::retry::classify::Kind;
 pub(super) struct Swing {
     /// How far the wall clock was into its second at the owner's start.
     offset: f64,
-    /// The first and the second halves.
-    halves: [Half; 2],
+    halves: Halves,
     looked_at: f64,
-    /// Since when the window swings.
+    /// Since when there is a doubt, now.
     since: Option<f64>,
     /// When the present doubt began; one that comes back soon is the same.
     doubted_at: f64,
-    /// Seconds of it in which the window swung.
-    swung: f64,
+    /// Seconds that it has lasted, all in all.
+    doubted_for: f64,
     /// Until when the throttles are taken for one's own.
     ours_until: f64,
     /// How long the next finding of that kind holds.
@@ -43,23 +43,16 @@ pub(super) struct Swing {
     is_too_slow: bool,
 }
 
-/// Attempts that were sent in halves of one kind; what is old counts less.
-#[derive(Clone, Copy, Debug, Default)]
-struct Half {
-    attempts: f64,
-    throttled: f64,
-}
-
 impl Swing {
     /// The owner starts so many seconds after the wall clock's last full one.
     pub(super) fn new(offset: f64) -> Self {
         Self {
             offset,
-            halves: [Half::default(); 2],
+            halves: Halves::default(),
             looked_at: 0.0,
             since: None,
             doubted_at: f64::NEG_INFINITY,
-            swung: 0.0,
+            doubted_for: 0.0,
             ours_until: f64::NEG_INFINITY,
             ours_for: OURS_FOR,
             is_eager: false,
@@ -72,9 +65,14 @@ impl Swing {
         self.offset
     }
 
+    /// Whether the window swings: in doubt, and for a while without one of its own.
+    fn is_on(&self, now: f64) -> bool {
+        self.since.is_some() && (!self.is_ours(now) || now - self.doubted_at <= KEPT_FOR)
+    }
+
     /// By how much the window of so many attempts per second is multiplied now.
     pub(super) fn factor(&self, now: f64, rate: f64) -> f64 {
-        if self.since.is_none() || (self.is_ours(now) && now - self.doubted_at > KEPT_FOR) {
+        if !self.is_on(now) {
             return 1.0;
         }
         let (half, _) = self.half(now);
@@ -84,7 +82,7 @@ impl Swing {
 
     /// When that changes; infinite while nothing swings.
     pub(super) fn next_half(&self, now: f64) -> f64 {
-        if self.since.is_none() {
+        if !self.is_on(now) {
             return f64::INFINITY;
         }
         let (_, into) = self.half(now);
@@ -103,13 +101,12 @@ impl Swing {
 
     /// An attempt that was sent then was taken in, or throttled.
     pub(super) fn count(&mut self, sent: f64, was_throttled: bool) {
-        if self.since.is_none_or(|since| sent < since + SETTLE_FOR) {
+        if !self.is_on(sent) || self.since.is_none_or(|since| sent < since + SETTLE_FOR) {
             return;
         }
         let (half, into) = self.half(sent);
         if into >= UNCLEAR {
-            self.halves[half].attempts += 1.0;
-            self.halves[half].throttled += f64::from(u8::from(was_throttled));
+            self.halves.count(half, was_throttled);
         }
     }
 
@@ -118,13 +115,9 @@ impl Swing {
         let passed = now - self.looked_at;
         self.looked_at = now;
         if self.since.is_some() {
-            self.swung += passed;
+            self.doubted_for += passed;
         }
-        let fade = (-passed / FADES_IN).exp();
-        for half in &mut self.halves {
-            half.attempts *= fade;
-            half.throttled *= fade;
-        }
+        self.halves.fade((-passed / FADES_IN).exp());
         let doubtful = DOUBTFUL.max(DOUBTFUL_TIMES * sight.usual);
         self.kind = sight.kind;
         self.is_too_slow = sight.service > FOLLOWS_UP_TO;
@@ -134,16 +127,16 @@ impl Swing {
             return;
         }
         if self.since.is_none() && now - self.doubted_at > SAME_DOUBT {
-            (self.doubted_at, self.swung) = (now, 0.0);
+            (self.doubted_at, self.doubted_for) = (now, 0.0);
         }
         self.since.get_or_insert(now);
-        let weight = self.weight();
+        let weight = self.halves.weight();
         if weight <= -WEIGHT_OURS && !self.is_ours(now) {
             self.take_for_ours(now);
         } else if weight >= self.weight_of_others() {
             self.ours_for = OURS_FOR;
         }
-        self.is_eager = self.swung >= EAGER_AFTER
+        self.is_eager = self.doubted_for >= EAGER_AFTER
             && !sight.is_draining
             && recent <= EAGER_UP_TO
             && !self.is_ours(now)
@@ -153,7 +146,7 @@ impl Swing {
     /// What is sent now is not what the window allows, and says nothing.
     pub(super) fn pause(&mut self) {
         if self.since.take().is_some() {
-            self.halves = Default::default();
+            self.halves = Halves::default();
         }
         self.is_eager = false;
     }
@@ -162,7 +155,7 @@ impl Swing {
     pub(super) fn take_for_ours(&mut self, now: f64) {
         self.ours_until = now + self.ours_for;
         self.ours_for = (2.0 * self.ours_for).min(OURS_FOR_MAX);
-        self.halves = Default::default();
+        self.halves = Halves::default();
     }
 
     /// Whether the throttles are taken for one's own.
@@ -172,7 +165,9 @@ impl Swing {
 
     /// Whether others make them, as sure as can be.
     pub(super) fn is_by_others(&self, now: f64) -> bool {
-        self.since.is_some() && !self.is_ours(now) && self.weight() >= self.weight_of_others()
+        self.since.is_some()
+            && !self.is_ours(now)
+            && self.halves.weight() >= self.weight_of_others()
     }
 
     fn weight_of_others(&self) -> f64 {
@@ -185,32 +180,12 @@ impl Swing {
     /// Whether the beat speaks for others rather than against them, or says nothing since no window can follow it. What it speaks
     /// against is chance, whatever else seems to tell it.
     pub(super) fn leans_to_others(&self) -> bool {
-        self.is_too_slow || self.weight() > 0.0
+        self.is_too_slow || self.halves.weight() > 0.0
     }
 
     /// Whether it speaks against them. It says nothing to who sends next to nothing.
     pub(super) fn leans_to_ours(&self) -> bool {
-        !self.is_too_slow && self.weight() < 0.0
-    }
-
-    /// How much likelier throttles of others are, by logarithm. Zero where too little is known.
-    fn weight(&self) -> f64 {
-        let [first, second] = self.halves;
-        let attempts = first.attempts + second.attempts;
-        if second.attempts < 1.0 || first.attempts < 2.0 || first.attempts <= second.attempts {
-            return 0.0;
-        }
-        let throttled = first.throttled + second.throttled;
-        let share = (throttled / attempts).clamp(SHARE_ENDS, 1.0 - SHARE_ENDS);
-        // One's own: as many pass in a second half as in a first one, though less is sent, or nothing is throttled there.
-        let (high, low) = (
-            2.0 * first.attempts / attempts,
-            2.0 * second.attempts / attempts,
-        );
-        let least = STRAY * share;
-        let in_second = (1.0 - (1.0 - share) / low).max(least);
-        let in_first = ((2.0 * share - in_second * low) / high).min(1.0 - SHARE_ENDS);
-        first.likelier(share, in_first) + second.likelier(share, in_second)
+        !self.is_too_slow && self.halves.weight() < 0.0
     }
 
     /// Which half of its second a moment is in, and how far.
@@ -223,14 +198,6 @@ impl Swing {
         let into_second = (at + self.offset).rem_euclid(2.0 * HALF);
         let half = ((into_second / HALF) as usize).min(1);
         (half, into_second - half as f64 * HALF)
-    }
-}
-
-impl Half {
-    /// How much likelier it is if one share is throttled than if another is, by logarithm.
-    fn likelier(self, one: f64, other: f64) -> f64 {
-        let passed = self.attempts - self.throttled;
-        self.throttled * (one / other).ln() + passed * ((1.0 - one) / (1.0 - other)).ln()
     }
 }
 
@@ -265,27 +232,21 @@ const WEIGHT_OURS: f64 = 3.0;
 const WEIGHT_OTHERS: f64 = 6.0;
 const WEIGHT_OTHERS_OTHER: f64 = 8.0;
 
-/// The share of throttles that stray into the second halves of polite senders, since nobody's clock or window is exact.
-const STRAY: f64 = 0.15;
-
-/// Keeps logarithms finite.
-const SHARE_ENDS: f64 = 0.01;
-
 /// Seconds for which throttles are taken for one's own: at first, and at most.
 const OURS_FOR: f64 = 30.0;
 const OURS_FOR_MAX: f64 = 600.0;
 
-/// Seconds that a sender keeps the beat after a doubt began, though it knows already: slower ones may not. Behind a concurrency limit it
-/// costs goodput for as long.
-const KEPT_FOR: f64 = 15.0;
+/// Seconds that a sender keeps the beat after a doubt began, though it knows already: others may not. Behind a concurrency limit it
+/// costs goodput for as long; with ten, ten senders that exceed a limit of 10 fivefold pay 1.5 attempts per success instead of 1.3.
+const KEPT_FOR: f64 = 20.0;
 
 /// Seconds within which a doubt that comes back is the same.
 const SAME_DOUBT: f64 = 60.0;
 
-/// What an eager window tolerates: behind a rate limit and behind others. With 0.35 ten polite senders that exceed a rate limit
-/// fivefold pay 1.5 attempts per success in their first minute instead of 1.06.
+/// What an eager window tolerates: behind a rate limit, where a sixth is throttled if all together exceed it by a fifth, and behind
+/// others.
 const EAGER: f64 = 0.25;
-const EAGER_OTHER: f64 = 0.4;
+const EAGER_OTHER: f64 = 0.3;
 
 /// Seconds of a doubt after which: at the beginning of a burst it only costs more.
 const EAGER_AFTER: f64 = 0.5;
@@ -302,34 +263,18 @@ const ROUNDING: f64 = 1e-6;
 mod tests {
     use super::*;
 
-    fn sight() -> Sight {
-        Sight {
-            is_ruling: true,
-            is_pressed: true,
-            throttled_share: 0.3,
-            kind: Kind::Rate,
-            tolerated: 0.05,
-            usual: 0.05,
-            is_at_floor: false,
-            demand: 30.0,
-            service: 0.1,
-            is_draining: false,
-            delivered: 10.0,
-        }
-    }
-
     /// Seconds of ten attempts in each half, of which so many are throttled in the first halves and in the second ones.
     fn swung(seconds: u32, first: u32, second: u32) -> (Swing, f64) {
         let mut swing = Swing::new(0.0);
         let mut now = 0.0;
-        swing.look(now, &sight(), 0.3);
+        swing.look(now, &Sight::of_tests(), 0.3);
         for _ in 0..seconds {
             for (attempts, throttled) in [(14, first), (6, second)] {
                 for number in 0..attempts {
                     swing.count(now + 0.25, number < throttled);
                 }
                 now += HALF;
-                swing.look(now, &sight(), 0.3);
+                swing.look(now, &Sight::of_tests(), 0.3);
             }
         }
         (swing, now)
@@ -351,12 +296,27 @@ mod tests {
     }
 
     #[test]
-    fn a_few_that_stray_into_the_second_halves_change_nothing() {
-        let mut swing = swung(4, 6, 0).0;
-        swing.count(4.75, true);
-        swing.look(5.0, &sight(), 0.3);
+    fn a_window_is_eager_neither_at_once_nor_while_a_queue_drains_nor_for_a_trickle() {
+        let eager = |look_at: f64, sight: Sight| {
+            let mut swing = Swing::new(0.0);
+            swing.look(0.0, &sight, 0.3);
+            swing.look(look_at, &sight, 0.3);
+            swing.tolerated(Kind::Rate, 0.05) > 0.05
+        };
+        let (drains, trickles) = (
+            Sight {
+                is_draining: true,
+                ..Sight::of_tests()
+            },
+            Sight {
+                delivered: 5.0,
+                ..Sight::of_tests()
+            },
+        );
 
-        assert!(!swing.is_by_others(5.0));
+        assert!(eager(1.0, Sight::of_tests()));
+        assert!(!eager(0.2, Sight::of_tests()));
+        assert!(!eager(1.0, drains) && !eager(1.0, trickles));
     }
 
     #[test]
@@ -379,7 +339,7 @@ mod tests {
 
         let calm = Sight {
             throttled_share: 0.07,
-            ..sight()
+            ..Sight::of_tests()
         };
         swing.look(4.0, &calm, 0.07);
 
@@ -392,18 +352,32 @@ mod tests {
         let (mut swing, now) = swung(8, 6, 0);
         assert!(swing.factor(now + 0.25, 30.0) > 1.0);
 
-        swing.look(20.0, &sight(), 0.3);
+        swing.look(20.0, &Sight::of_tests(), 0.3);
 
         assert!(swing.is_ours(20.0));
         assert!((swing.factor(20.25, 30.0) - 1.0).abs() < 1e-9);
     }
 
     #[test]
+    fn what_is_sent_without_a_swing_says_nothing_of_the_beat() {
+        let mut swing = swung(8, 6, 0).0;
+        swing.look(21.0, &Sight::of_tests(), 0.3);
+
+        for second in 21..36 {
+            (0..14).for_each(|number| swing.count(f64::from(second) + 0.25, number < 3));
+            (0..8).for_each(|number| swing.count(f64::from(second) + 0.75, number < 3));
+        }
+        swing.look(40.0, &Sight::of_tests(), 0.3);
+
+        assert!(!swing.is_ours(40.0) && !swing.is_by_others(40.0));
+    }
+
+    #[test]
     fn sidecars_that_started_at_different_moments_keep_the_same_beat() {
         // One started at a full second, the other 0.7 s later.
         let (mut one, mut other) = (Swing::new(0.0), Swing::new(0.7));
-        one.look(3.0, &sight(), 0.3);
-        other.look(2.3, &sight(), 0.3);
+        one.look(3.0, &Sight::of_tests(), 0.3);
+        other.look(2.3, &Sight::of_tests(), 0.3);
 
         for tenth in 0..20 {
             let at = 3.05 + f64::from(tenth) / 10.0;
@@ -417,7 +391,7 @@ mod tests {
         let mut swing = swung(8, 6, 0).0;
         let slow = Sight {
             service: 1.0,
-            ..sight()
+            ..Sight::of_tests()
         };
 
         swing.look(9.0, &slow, 0.3);

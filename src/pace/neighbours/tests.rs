@@ -2,20 +2,14 @@
 
 use super::*;
 
+/// On its floor, with attempts that are slower than the beat, which says nothing then.
 fn sight() -> Sight {
     Sight {
-        is_ruling: true,
-        is_pressed: true,
         throttled_share: 0.5,
-        kind: Kind::Rate,
-        tolerated: 0.05,
-        usual: 0.05,
         is_at_floor: true,
         demand: 100.0,
-        // Slower than the beat, which says nothing then.
         service: 1.0,
-        is_draining: false,
-        delivered: 50.0,
+        ..Sight::of_tests()
     }
 }
 
@@ -124,7 +118,7 @@ fn what_polite_senders_make_room_for_proves_nothing() {
 fn throttles_that_cease_while_it_goes_freely_were_those_of_polite_senders() {
     let mut neighbours = freed();
 
-    count(&mut neighbours, 75, 25);
+    count(&mut neighbours, 80, 20);
 
     assert_eq!(neighbours.look(18.0, sight()), Finding::Ours);
 }

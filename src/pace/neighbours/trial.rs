@@ -1,5 +1,7 @@
 //! The trial: first attempts go freely, and what gets through is held against what got through before.
 
+use crate::retry::classify::Kind;
+
 /// Going freely, and counting since when, against what got through before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Trial {
@@ -19,6 +21,8 @@ pub(super) struct Before {
     pub(super) share: f64,
     /// Attempts per second; [`NOT_TO_BEAT`] where more of them would prove nothing.
     pub(super) rate: f64,
+    /// Behind a limit of which kind.
+    pub(super) kind: Kind,
 }
 
 /// What a trial says.
@@ -73,15 +77,19 @@ impl Trial {
             return Outcome::GoesOn;
         }
         let before = self.before;
+        let unchanged = match before.kind {
+            Kind::Rate => UNCHANGED,
+            _ => UNCHANGED_OTHER,
+        };
         let passed_share = f64::from(self.passed) / f64::from(counted);
         // Polite senders make room for one that goes freely, others do not.
         let made_room = !self.is_proven
             && before.rate >= NOT_TO_BEAT
-            && 1.0 - passed_share < UNCHANGED * (1.0 - before.share);
+            && 1.0 - passed_share < unchanged * (1.0 - before.share);
         if !made_room && passed_share >= 1.0 - SHARE_QUIET {
             return Outcome::Quiet;
         }
-        let is_unchanged = passed_share >= UNCHANGED * before.share;
+        let is_unchanged = passed_share >= unchanged * before.share;
         let pays = f64::from(self.passed) / lasted >= PAYS * before.rate
             && passed_share >= PAYS_FROM * before.share;
         if made_room || (!is_unchanged && !pays) {
@@ -112,10 +120,13 @@ const PROOF_FOR: f64 = 10.0;
 /// The attempts that a finding rests on.
 const COUNTED_MIN: u32 = 40;
 
-/// The share of what got through before that has to get through freely, for the window to be without effect. A sender that
-/// is a tenth of the traffic and retries adds a fifth to it when freed, so about four fifths of its share are left; the rest is
-/// room for chance. Behind a limit that it alone exceeds, less than a sixth would be left.
-const UNCHANGED: f64 = 0.6;
+/// The share of what got through before that has to get through freely, for the window to be without effect: behind a rate limit,
+/// and behind others. A sender that is a tenth of the traffic and retries adds a fifth to it when freed, so about four fifths of its
+/// share are left; the rest is room for chance. Behind a limit that it alone exceeds, less than a sixth would be left.
+///
+/// Behind a concurrency limit of 10 twenty polite senders that exceed it threefold pay 2.9 attempts per success with half, 2.5 so.
+const UNCHANGED: f64 = 0.5;
+const UNCHANGED_OTHER: f64 = 0.6;
 
 /// How many times as many attempts a second have to get through freely, for going freely to pay. A sender
 /// that is a quarter of the traffic adds so much when freed that its share falls below [`UNCHANGED`], and still has several
