@@ -231,7 +231,7 @@ async fn an_upload_that_rested_for_a_backoff_did_not_stall() {
     let early = Reply::Early(throttled_with(&[("Retry-After", "1")]));
     let upstream = Upstream::answering([early, ok()]).await;
     // The wait before the retry is longer than the client may pause: redrive rests, not the client.
-    let sidecar = Sidecar::before(upstream.addr, "[client]\nbody_idle = \"300ms\"\n").await;
+    let sidecar = Sidecar::before(upstream.addr, "[client]\nbody_idle = \"700ms\"\n").await;
     let mut client = Client::connect(sidecar.addr).await;
     client
         .raw(
