@@ -49,6 +49,11 @@ impl Intake {
         self.incoming.is_to_come()
     }
 
+    /// Whether all of it has come, and nothing behind it is still to be passed on.
+    pub(super) fn is_passed_on(&self) -> bool {
+        matches!(self.incoming, Incoming::Whole) && self.trailers.is_none()
+    }
+
     /// Whether the connection cannot be read any more, since nobody knows where it ends.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.incoming, Incoming::Lost)

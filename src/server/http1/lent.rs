@@ -35,8 +35,13 @@ impl Lent {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = ready!(self.wire.poll_body(self.turn, cx));
-        if let Some(Ok(frame)) = &frame
+        if self.left == Some(0) {
+            return Poll::Ready(None); // whole, also for who asks when the next request has come
+        }
+        let (frame, is_all) = ready!(self.wire.poll_body(self.turn, cx));
+        if is_all {
+            self.left = Some(0);
+        } else if let Some(Ok(frame)) = &frame
             && let (Some(left), Some(data)) = (&mut self.left, frame.data_ref())
         {
             *left = left.saturating_sub(data.len() as u64);

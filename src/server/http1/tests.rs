@@ -460,10 +460,39 @@ async fn a_body_that_outlives_its_request_reads_nothing_of_the_next() {
     };
     let mut rig = Rig::new(service).await;
 
-    rig.ask(chunked(b"one"), "answer").await;
+    let trailed =
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\nX: y\r\n\r\n";
+    rig.ask(trailed, "answer").await;
     rig.ask(chunked(b"secret"), "answer").await;
 
     assert!(first.lock().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_body_that_was_read_to_its_last_byte_stays_whole_when_the_next_has_come() {
+    for first in [
+        chunked(b"one"),
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\none".to_vec(),
+    ] {
+        let (sender, mut bodies) = tokio::sync::mpsc::unbounded_channel();
+        let begins = move |request: Request<Upload>| -> Answer {
+            let sender = sender.clone();
+            Box::pin(async move {
+                let mut body = request.into_body();
+                body.frame().await.unwrap().unwrap();
+                sender.send(body).unwrap();
+                whole("answer")
+            })
+        };
+        let mut rig = Rig::new(begins).await;
+
+        rig.ask(first, "answer").await;
+        rig.ask(chunked(b"two"), "answer").await;
+
+        let mut body = bodies.recv().await.unwrap();
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none(), "nothing of it is missing");
+    }
 }
 
 #[tokio::test]

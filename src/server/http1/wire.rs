@@ -48,6 +48,9 @@ struct State {
     is_stopping: bool,
 }
 
+/// What a read of a body brings: a frame, its fault, or its end.
+type Part = Option<Result<Frame<Bytes>, Broken>>;
+
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
@@ -173,15 +176,12 @@ impl Wire {
         Lent::new(Arc::clone(self), state.turn, length)
     }
 
-    /// The next part of the body of this turn. Who comes too late for it, since the next request has come, gets nothing of that one's.
-    pub(super) fn poll_body(
-        &self,
-        turn: u64,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// The next part of the body of this turn, and whether that was all of it. Who comes too late for it, since the next request has
+    /// come, gets nothing of that one's.
+    pub(super) fn poll_body(&self, turn: u64, cx: &mut Context<'_>) -> Poll<(Part, bool)> {
         let state = &mut *self.lock();
         if state.turn != turn {
-            return Poll::Ready(Some(Err(Broken::Ended)));
+            return Poll::Ready((Some(Err(Broken::Ended)), false));
         }
         let frame = match self.poll_body_begins(state, cx) {
             Poll::Ready(Ok(())) => state.intake.poll_frame(&mut state.socket, cx),
@@ -193,7 +193,7 @@ impl Wire {
         } else if !state.intake.is_to_come() {
             state.wake_carrier();
         }
-        frame
+        frame.map(|frame| (frame, state.intake.is_passed_on()))
     }
 
     /// Before a body comes its client is told to go ahead, if it waits for that. Behind the head of an answer whoever writes that sees to it.
