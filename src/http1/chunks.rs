@@ -151,6 +151,7 @@ impl Chunks {
             (Stage::Size, b'\r') if self.count > 0 => Ok(self.size_ends(Stage::SizeEnd)),
             (Stage::Size, b';') if self.count > 0 => Ok(self.size_ends(Stage::Extension)),
             (Stage::Size, b' ' | b'\t') if self.count > 0 => Ok(self.size_ends(Stage::Blank)),
+            (Stage::Blank, b' ' | b'\t') if self.is_forgiving => Ok(Stage::Blank),
             (Stage::Blank, b' ' | b'\t') => self.extension(Stage::Blank),
             (Stage::Blank, b';') => Ok(Stage::Extension),
             (Stage::Blank, b'\r') if self.is_forgiving => Ok(Stage::SizeEnd),

@@ -36,6 +36,21 @@ pub struct Deadline {
     pub head_by: Option<Instant>,
 }
 
+/// What is done, unless `limit` ends before.
+///
+/// The limit is asked whatever the task has done already: who never has to wait uses up all that a task may do at once, and would
+/// leave nothing for the clock.
+pub async fn unless<T>(
+    limit: impl Future<Output = ()>,
+    done: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = done => Some(done),
+        () = tokio::task::coop::unconstrained(limit) => None,
+    }
+}
+
 impl Deadline {
     /// The limits of a request that arrived at `arrival`. A header that cannot be read limits nothing: the route's total
     /// stands, and refusing the request would help nobody.
@@ -169,5 +184,18 @@ mod tests {
             Duration::from_secs(30),
             Duration::from_secs(31),
         );
+    }
+
+    #[tokio::test]
+    async fn a_limit_holds_for_who_never_has_to_wait() {
+        let by = crate::clock::now() + Duration::from_secs(5);
+        let never_waits = async {
+            while crate::clock::now() < by {
+                tokio::task::coop::consume_budget().await;
+            }
+        };
+        let limit = tokio::time::sleep(Duration::from_millis(1));
+
+        assert_eq!(unless(limit, never_waits).await, None);
     }
 }

@@ -99,6 +99,16 @@ fn a_client_s_chunks_are_taken_to_the_letter_and_an_upstream_is_forgiven() {
 }
 
 #[test]
+fn an_answer_may_have_blanks_behind_the_size_of_each_of_its_many_chunks() {
+    let chunks = 2 * EXTENSIONS_BYTES_MAX;
+    let wire = format!("{}0   \r\n\r\n", "1   \r\na\r\n".repeat(chunks));
+
+    let read = read_in(Chunks::of_answer(), &[wire.as_bytes()]);
+
+    assert_eq!(read, Ok((vec![b'a'; chunks], 0, Vec::new())));
+}
+
+#[test]
 fn what_nobody_reads_may_not_be_long() {
     let one = |bytes| format!("1;{}\r\na\r\n", "x".repeat(bytes));
     let one_too_long = one(EXTENSION_BYTES_MAX + 1);

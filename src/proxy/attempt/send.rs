@@ -1,5 +1,6 @@
 //! One attempt: sends the request once, looks at what came back, and says what it proves.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use http::{Response, response};
@@ -8,6 +9,7 @@ use super::Exchange;
 use super::last::{Answer, Last};
 use crate::clock;
 use crate::proxy::admit::{Permit, Seen};
+use crate::proxy::deadline::unless;
 use crate::proxy::headers::{REDRIVE_ATTEMPT, attempt_number};
 use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::replay::Progress;
@@ -55,22 +57,22 @@ impl Exchange<'_> {
         let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
         let connect = self.lane.deadline.connect;
         let sign_by = self.deadline.head(&self.lane.deadline, started);
-        let send = async {
-            let signed = self.signed(sign_by).await?;
-            let head = signed.as_ref().map_or_else(|| self.head(), Head::from);
-            let (upstream, body) = (&self.lane.upstream, self.replay.reader());
-            upstream
-                .send(head, body, self.trust(), &tally, connect)
-                .await
+        let sent = {
+            let send = pin!(async {
+                let signed = self.signed(sign_by).await?;
+                let head = signed.as_ref().map_or_else(|| self.head(), Head::from);
+                let (upstream, body) = (&self.lane.upstream, self.replay.reader());
+                upstream
+                    .send(head, body, self.trust(), &tally, connect)
+                    .await
+            });
+            unless(self.overdue(started), send).await
         };
-        let sent = tokio::select! {
-            biased;
-            sent = send => sent,
-            () = self.overdue(started) => Err(Fault {
-                kind: FaultKind::HeadTimeout,
-                sent: tally.sent(),
-            }),
+        let late = || Fault {
+            kind: FaultKind::HeadTimeout,
+            sent: tally.sent(),
         };
+        let sent = sent.unwrap_or_else(|| Err(late()));
         let ended = clock::now();
         let is_clients = self.deadline.is_over(ended);
         let took = ended.saturating_duration_since(started);
