@@ -156,6 +156,12 @@ impl Connection {
         awaited: &mut Awaited<'_>,
     ) -> Poll<Result<Answered, NoAnswer>> {
         if let Progress::UnderWay = progress {
+            // First, since an upload that never has to wait uses up all that a task may do at once.
+            if upload.has_begun()
+                && let Poll::Ready(answered) = awaited.poll(cx, &mut self.socket)
+            {
+                return Poll::Ready(answered);
+            }
             *progress = match upload.poll(cx, &mut self.socket) {
                 Poll::Pending => Progress::UnderWay,
                 Poll::Ready(Ok(())) => Progress::Written,

@@ -1,9 +1,12 @@
 //! One connection and its peer, over loopback: what is written, what is believed, and what the connection is good for then.
 
+use std::io::{Read, Write};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use prometheus::{IntCounter, IntGauge, Registry};
@@ -629,6 +632,65 @@ async fn a_connection_whose_answer_ends_before_its_upload_waits_for_that() {
 
         assert_eq!(is_kept(&rig, peer).await, ends_well);
     }
+}
+
+/// An upload that leaves no time for anything else, and breaks a while after somebody has answered.
+struct Greedy {
+    is_answered: Arc<AtomicBool>,
+    polls_left: usize,
+}
+
+impl Body for Greedy {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.is_answered.load(Ordering::Acquire) {
+            self.polls_left -= 1;
+        }
+        if self.polls_left == 0 {
+            return Poll::Ready(Some(Err("nobody has read the answer".into())));
+        }
+        if !self.is_answered.load(Ordering::Acquire) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        while std::pin::pin!(tokio::task::coop::consume_budget())
+            .poll(cx)
+            .is_ready()
+        {}
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_read_while_its_upload_never_has_to_wait() {
+    let (mut connection, peer) = pair().await;
+    let mut peer = peer.into_std().unwrap();
+    peer.set_nonblocking(false).unwrap();
+    let is_answered = Arc::new(AtomicBool::new(false));
+    let greedy = Greedy {
+        is_answered: Arc::clone(&is_answered),
+        polls_left: 10_000,
+    };
+    let request = Request::post("/a").header("host", "a");
+    let request = request.body(greedy.boxed_unsync()).unwrap();
+    let peer = std::thread::spawn(move || {
+        peer.read_exact(&mut [0; POST_HEAD.len()]).unwrap();
+        peer.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+        is_answered.store(true, Ordering::Release);
+        peer
+    });
+
+    let answered = send(&mut connection, request, &TaskTracker::new()).await;
+
+    let answered = answered.ok().unwrap();
+    assert_eq!(answered.head.status, StatusCode::PAYLOAD_TOO_LARGE);
+    drop(peer.join().unwrap());
 }
 
 mod secured;

@@ -23,6 +23,7 @@ pub(super) struct Upload {
     /// What of the body is not taken yet.
     body: Option<(RequestBody, Encoder)>,
     case: Case<'static>,
+    has_begun: bool,
 }
 
 /// Why a request was not written to its end.
@@ -56,7 +57,13 @@ impl Upload {
             outbox: Outbox::from(head),
             body,
             case: if is_title { Case::Title } else { Case::Lower },
+            has_begun: false,
         }
+    }
+
+    /// Whether anybody has begun to write it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Writes until all is written.
@@ -65,6 +72,7 @@ impl Upload {
         cx: &mut Context<'_>,
         socket: &mut Socket,
     ) -> Poll<Result<(), Unsent>> {
+        self.has_begun = true;
         loop {
             let taken = self.poll_take(cx)?;
             ready!(self.poll_flush(cx, socket)).map_err(Unsent::Refused)?;
