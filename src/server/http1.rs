@@ -126,8 +126,16 @@ impl<S> Http1<S> {
             self.leave(giver);
         } else {
             poll_fn(|cx| self.wire.poll_close(cx)).await?;
+            Box::pin(self.see_off()).await;
         }
         Ok(Over::Ended)
+    }
+
+    /// Gives a client that is still sending a moment to read its answer: to close over what nobody has read resets the connection, and
+    /// the answer may be lost with it (RFC 9112, section 9.6).
+    async fn see_off(&self) {
+        let rest = poll_fn(|cx| self.wire.poll_rest(cx));
+        let _left_or_not = tokio::time::timeout(refusal::LEAVES_WITHIN, rest).await;
     }
 
     /// One request after the other, until none can follow, or until the connection leaves HTTP.

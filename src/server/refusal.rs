@@ -91,7 +91,7 @@ pub(super) async fn turn_away_plain(mut stream: SharedTcp) {
 async fn see_off(stream: &mut (impl AsyncRead + Unpin)) {
     let mut nowhere = tokio::io::sink();
     let rest = tokio::io::copy(stream, &mut nowhere);
-    let _left_or_not = tokio::time::timeout(TURN_AWAY_MAX, rest).await;
+    let _left_or_not = tokio::time::timeout(LEAVES_WITHIN, rest).await;
 }
 
 /// Best effort, and bounded: a client that does not take its answer is closed all the same.
@@ -100,7 +100,7 @@ async fn say(mut stream: impl AsyncWrite + Unpin, answer: &[u8]) {
         stream.write_all(answer).await?;
         stream.shutdown().await
     };
-    if !matches!(tokio::time::timeout(TURN_AWAY_MAX, told).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(LEAVES_WITHIN, told).await, Ok(Ok(()))) {
         tracing::debug!("a client was turned away without hearing why");
     }
 }
@@ -113,8 +113,8 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     connection: close\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many client connections\"}";
 
-/// How long a turned-away client may take to read why, and to leave.
-const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
+/// How long a client whose connection is closed may take to read why, and to leave.
+pub(super) const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Connections too many that are given that long, at once. One more is told, too, and closed on the spot.
 pub const TURNED_AWAY_MAX: usize = 32;

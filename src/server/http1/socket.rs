@@ -159,6 +159,13 @@ impl Socket {
         self.poll_flush(cx)
     }
 
+    /// Reads to the end what nobody wants.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.skip(self.ahead.len());
+        while ready!(self.poll_read(cx, |bytes| (bytes.len(), bytes.len())))? > 0 {}
+        Poll::Ready(Ok(()))
+    }
+
     /// Tells the other side that nothing more comes.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {

@@ -98,6 +98,7 @@ where
         let told = async {
             self.client.write_all(bytes.as_ref()).await.unwrap();
             let _whole_or_reset = self.client.read_to_end(&mut read).await;
+            let _reset_or_not = self.client.shutdown().await;
         };
         let carried = async {
             let done = (&mut self.carried).await;
@@ -294,6 +295,32 @@ async fn a_body_that_nobody_reads_is_passed_over_if_it_is_there_and_ends_the_con
         told.contains("\r\nconnection: close\r\n") && done.is_ok(),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_still_sends_when_its_connection_is_closed_can_read_its_answer() {
+    let Rig {
+        mut client,
+        carried,
+        ..
+    } = Rig::new(answers).await;
+    let sends = async {
+        let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2000000\r\n\r\n";
+        client.write_all(head.as_bytes()).await.unwrap();
+        client.readable().await.unwrap();
+        for _ in 0..10 {
+            client.write_all(&[b'x'; 50_000]).await.unwrap();
+        }
+        client.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        String::from_utf8(read).unwrap()
+    };
+
+    let (done, read) = tokio::join!(carried, sends);
+
+    assert!(done.is_ok());
+    assert!(read.ends_with("answer"), "{read}");
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 //! Each of them locks it for as long as one read or write takes, and never while it waits. They do not read at the same time: as long
 //! as a body is to come, all that comes is its own.
 
+mod held;
+
 use std::io;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -15,18 +16,12 @@ use super::Lent;
 use super::came::{Came, Search};
 use super::intake::Intake;
 use super::socket::Socket;
-use crate::handover::Stream;
 use crate::http1::{Framing, Outbox, Reading, RequestHead};
 use crate::server::activity::Activity;
 use crate::server::http2::PREFACE;
 use crate::server::upload::Broken;
-use crate::tcp::SharedTcp;
 
-/// A connection, until whoever carries it drops this: then it is closed, whoever has a body of it, and that body is broken.
-pub(in crate::server) struct Held {
-    wire: Arc<Wire>,
-    tcp: SharedTcp,
-}
+pub(in crate::server) use self::held::Held;
 
 /// What both of them share.
 pub(in crate::server) struct Wire {
@@ -60,64 +55,6 @@ enum Doing {
     Asked,
     /// A part of the answer may have gone out, and not all of it.
     Answering,
-}
-
-impl Held {
-    /// A fresh connection; `io` is what comes out of `tcp`.
-    pub(in crate::server) fn new(io: Stream, tcp: SharedTcp, activity: Arc<Activity>) -> Self {
-        let state = State {
-            socket: Socket::new(io),
-            search: Search::default(),
-            intake: Intake::nothing(),
-            turn: 0,
-            carrier: None,
-            reader: None,
-            doing: Doing::Waiting,
-            is_stopping: false,
-        };
-        let wire = Arc::new(Wire {
-            state: Mutex::new(state),
-            activity,
-        });
-        Self { wire, tcp }
-    }
-
-    /// The connection, for others.
-    pub(in crate::server) fn share(&self) -> Arc<Wire> {
-        Arc::clone(&self.wire)
-    }
-
-    /// Takes the stream off, with what came and was not looked at.
-    pub(super) fn take(&self) -> Option<(Stream, Bytes)> {
-        let mut state = self.lock();
-        state.doing = Doing::Waiting;
-        state.socket.take()
-    }
-}
-
-impl Deref for Held {
-    type Target = Wire;
-
-    fn deref(&self) -> &Wire {
-        &self.wire
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut state = self.wire.lock();
-        if state.doing == Doing::Answering {
-            // An answer that broke must not end as a whole one does, and the end is all that an HTTP/1.0 client has to go by.
-            self.tcp.reset_at_close();
-        }
-        let closed = state.socket.take();
-        let reader = state.reader.take();
-        drop(state); // what ends with it may take its time
-        drop(closed);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-    }
 }
 
 impl Wire {
@@ -191,7 +128,7 @@ impl Wire {
         if frame.is_pending() {
             state.reader = Some(cx.waker().clone());
         } else if !state.intake.is_to_come() {
-            state.wake_carrier();
+            wake(&mut state.carrier);
         }
         frame.map(|frame| (frame, state.intake.is_passed_on()))
     }
@@ -224,7 +161,7 @@ impl Wire {
         }
         state.intake.is_let_go();
         state.reader = None;
-        state.wake_carrier();
+        wake(&mut state.carrier);
     }
 
     /// Whether another request may follow, as far as is known: nothing ends, and the body's end is known or still looked for.
@@ -267,11 +204,11 @@ impl Wire {
         if state.doing != Doing::Answering {
             state.doing = Doing::Answering;
             state.intake.keep_quiet();
-            state.wake_reader(); // who waited to say a go-ahead reads now, or waits for it to be said
+            wake(&mut state.reader); // who waited to say a go-ahead reads now, or waits for it to be said
         }
         if state.intake.has_go_ahead() {
             ready!(self.poll_go_ahead(state, cx))?;
-            state.wake_reader();
+            wake(&mut state.reader);
         }
         let sent = state.socket.poll_send(cx, outbox);
         self.activity.offered(sent.is_ready());
@@ -283,6 +220,15 @@ impl Wire {
         let mut state = self.lock();
         state.doing = Doing::Asked;
         state.socket.poll_close(cx)
+    }
+
+    /// Reads to the end what the client says and nobody has read; at once, if that is nothing.
+    pub(super) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.lock();
+        if !state.intake.is_lost() && state.socket.ahead().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        state.socket.poll_rest(cx)
     }
 
     /// The server stops: no request follows. Says whether the connection carries nothing just now.
@@ -311,16 +257,10 @@ impl State {
         }
         settled
     }
+}
 
-    fn wake_reader(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-
-    fn wake_carrier(&mut self) {
-        if let Some(carrier) = self.carrier.take() {
-            carrier.wake();
-        }
+fn wake(waiting: &mut Option<Waker>) {
+    if let Some(waiting) = waiting.take() {
+        waiting.wake();
     }
 }
