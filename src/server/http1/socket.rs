@@ -211,7 +211,7 @@ thread_local! {
     static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
-/// What is read of a long body at once.
+/// What is read of a long body at once. With what an outbox gathers, it is what of an upload is taken in before it is sent on.
 const PART_BYTES: usize = 32 << 10;
 
 /// What is read at once of all else.
