@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -324,6 +325,18 @@ async fn a_client_that_still_sends_when_its_connection_is_closed_can_read_its_an
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_leave_then_is_closed_on_all_the_same() {
+    let mut rig = Rig::new(answers).await;
+    let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2000000\r\n\r\n";
+    rig.client.write_all(head).await.unwrap();
+
+    // It may take a second; without a limit, for ever.
+    let done = tokio::time::timeout(Duration::from_secs(20), rig.carried).await;
+
+    assert!(done.is_ok_and(|done| done.is_ok()));
+}
+
+#[tokio::test]
 async fn a_body_ends_with_its_connection() {
     let (sender, mut bodies) = tokio::sync::mpsc::unbounded_channel();
     let keeps = move |request: Request<Upload>| -> Answer {
@@ -542,7 +555,7 @@ async fn a_body_that_outlives_its_request_cuts_nothing_off_the_next() {
     rig.ask(chunked(b"one"), "answer").await;
 
     let asked = rig.ask(chunked(&[b'x'; 20_000]), "answer");
-    let _answered = tokio::time::timeout(std::time::Duration::from_secs(1), asked).await;
+    let _answered = tokio::time::timeout(Duration::from_secs(1), asked).await;
 
     let second = bodies.lock().unwrap().pop().expect("the second body");
     let rest = second.collect().await;
