@@ -20,7 +20,7 @@ use http::StatusCode;
 pub use self::answer::{Answer, AnswerHead, read_answer};
 pub use self::chunks::{Broken, Chunks, Taken};
 pub use self::encoder::{Encoder, TooShort};
-pub use self::fields::{LENGTH_MAX, number, one_length};
+pub use self::fields::{LENGTH_MAX, members, number, one_length};
 pub use self::outbox::Outbox;
 pub use self::request::{RequestHead, empty_lines, read_request};
 pub use self::written::{AsWritten, Case, Reason, request_head, status_line, write_fields};

@@ -7,7 +7,7 @@
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 
-use super::fields::{Copied, Fields, Said, is_worth_reading, one_length, room};
+use super::fields::{Copied, Fields, Said, head_length, is_worth_reading, one_length, room};
 use super::written::Reason;
 use super::{Framing, Reading, Refusal};
 
@@ -49,17 +49,15 @@ pub fn read_answer(
 ) -> Result<Option<Answer>, Refusal> {
     let mut found = room();
     let mut answer = httparse::Response::new(&mut []);
-    let length = if is_worth_reading(bytes, known) {
+    let parsed = if is_worth_reading(bytes, known) {
         let config = httparse::ParserConfig::default();
         let parsed = config.parse_response_with_uninit_headers(&mut answer, bytes, &mut found);
         parsed.map_err(refusal)?
     } else {
         httparse::Status::Partial
     };
-    let length = match length {
-        httparse::Status::Complete(length) if length <= reading.head_bytes_max => length,
-        httparse::Status::Partial if bytes.len() < reading.head_bytes_max => return Ok(None),
-        _ => return Err(Refusal::TooLarge),
+    let Some(length) = head_length(parsed, bytes.len(), reading)? else {
+        return Ok(None);
     };
     let status = StatusCode::from_u16(answer.code.unwrap_or_default());
     let status = status.map_err(|_| Refusal::Unreadable("a status that is none"))?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::TRAILER;
 use http::{HeaderMap, HeaderName};
 
-use super::{Case, Framing, Outbox, write_fields};
+use super::{Case, Framing, Outbox, members, write_fields};
 
 /// Writes one body.
 #[derive(Debug)]
@@ -96,9 +96,8 @@ fn announced(head: &HeaderMap) -> Vec<HeaderName> {
     if !head.keys().any(|name| *name == TRAILER) {
         return Vec::new();
     }
-    let values = head.get_all(TRAILER).iter();
-    let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let names = head.get_all(TRAILER).iter().flat_map(members);
+    let names = names.filter_map(|name| HeaderName::from_bytes(name).ok());
     names.collect()
 }
 

@@ -129,8 +129,8 @@ impl Said {
     }
 }
 
-/// The members of a list, blanks around them taken off.
-fn members(value: &HeaderValue) -> impl DoubleEndedIterator<Item = &[u8]> {
+/// The members of a list, blanks around them taken off (RFC 9110 section 5.6.1).
+pub fn members(value: &HeaderValue) -> impl DoubleEndedIterator<Item = &[u8]> {
     let members = value.as_bytes().split(|byte| *byte == b',');
     members.map(<[u8]>::trim_ascii)
 }
@@ -181,6 +181,22 @@ pub(super) fn is_worth_reading(bytes: &[u8], known: usize) -> bool {
             let line = &bytes[..known + at];
             line.ends_with(b"\n") || line.ends_with(b"\n\r")
         })
+}
+
+/// How long a head is that was parsed so far among so many bytes; `None` while it is incomplete.
+///
+/// # Errors
+/// When it is longer than the limit, or will be.
+pub(super) fn head_length(
+    parsed: httparse::Status<usize>,
+    there: usize,
+    reading: Reading,
+) -> Result<Option<usize>, Refusal> {
+    match parsed {
+        httparse::Status::Complete(length) if length <= reading.head_bytes_max => Ok(Some(length)),
+        httparse::Status::Partial if there < reading.head_bytes_max => Ok(None),
+        _ => Err(Refusal::TooLarge),
+    }
 }
 
 /// The longest body that is believed: somebody on the way may count in 64 bits with a sign.

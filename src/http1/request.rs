@@ -6,7 +6,7 @@
 
 use http::{Method, Request, Uri, Version, request};
 
-use super::fields::{Copied, Fields, Said, is_worth_reading, room};
+use super::fields::{Copied, Fields, Said, head_length, is_worth_reading, room};
 use super::{Framing, Reading, Refusal, TARGET_BYTES_MAX};
 
 /// A request's head, and what it says of what comes behind it.
@@ -38,16 +38,14 @@ pub fn read_request(
 ) -> Result<Option<RequestHead>, Refusal> {
     let mut found = room();
     let mut request = httparse::Request::new(&mut []);
-    let length = if is_worth_reading(bytes, known) {
+    let parsed = if is_worth_reading(bytes, known) {
         let parsed = request.parse_with_uninit_headers(bytes, &mut found);
         parsed.map_err(refusal)?
     } else {
         httparse::Status::Partial
     };
-    let length = match length {
-        httparse::Status::Complete(length) if length <= reading.head_bytes_max => length,
-        httparse::Status::Partial if bytes.len() < reading.head_bytes_max => return Ok(None),
-        _ => return Err(Refusal::TooLarge),
+    let Some(length) = head_length(parsed, bytes.len(), reading)? else {
+        return Ok(None);
     };
     let (method, target) = (
         request.method.unwrap_or_default(),

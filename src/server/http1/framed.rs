@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request, respons
 use http_body::Body;
 
 use crate::http1::{
-    AsWritten, Case, Encoder, Framing, Reason, number, one_length, status_line, write_fields,
+    AsWritten, Case, Encoder, Framing, Reason, members, number, one_length, status_line,
+    write_fields,
 };
 
 /// What a client asked, as far as the form of its answer depends on it.
@@ -211,8 +212,7 @@ fn sized(length: u64) -> Framing {
 
 /// Whether a list has this word.
 fn lists(value: &HeaderValue, word: &[u8]) -> bool {
-    let mut words = value.as_bytes().split(|byte| *byte == b',');
-    words.any(|it| it.trim_ascii().eq_ignore_ascii_case(word))
+    members(value).any(|it| it.eq_ignore_ascii_case(word))
 }
 
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
