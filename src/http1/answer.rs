@@ -7,7 +7,7 @@
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 
-use super::fields::{Copied, Fields, Said, head_length, is_worth_reading, one_length, room};
+use super::fields::{Copied, Said, head_length, is_worth_reading, one_length, room, take};
 use super::written::Reason;
 use super::{Framing, Reading, Refusal};
 
@@ -68,26 +68,23 @@ pub fn read_answer(
         return Err(Refusal::TooLarge);
     }
     let copied = Copied::of(&bytes[..length]);
-    let fields = Fields::take(&copied, answer.headers, reading, ROOM_FIELDS)?;
 
     let (mut parts, ()) = Response::new(()).into_parts();
+    let to = (&mut parts.headers, &mut parts.extensions);
+    let said = take(&copied, answer.headers, reading, 0, to)?;
     parts.status = status;
     parts.version = if answer.version == Some(1) {
         Version::HTTP_11
     } else {
         Version::HTTP_10
     };
-    parts.headers = fields.map;
-    if let Some(written) = fields.written {
-        parts.extensions.insert(written);
-    }
     if let Some(reason) = answer.reason
         && status.canonical_reason() != Some(reason)
     {
         let reason = Reason(copied.part(reason.as_bytes()));
         parts.extensions.insert(reason);
     }
-    let (framing, keeps_alive) = framing(method, &mut parts, &fields.said)?;
+    let (framing, keeps_alive) = framing(method, &mut parts, &said)?;
     Ok(Some(Answer::Final(AnswerHead {
         parts,
         framing,
@@ -157,9 +154,6 @@ fn refusal(error: httparse::Error) -> Refusal {
 
 /// What each field counts beside its name and value.
 const FIELD_BYTES: usize = 32;
-
-/// Fields that are usually added to an answer on its way.
-const ROOM_FIELDS: usize = 1;
 
 #[cfg(test)]
 #[path = "answer/tests.rs"]

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use super::{AsWritten, FIELDS_MAX, Reading, Refusal};
 
@@ -38,13 +38,6 @@ pub(super) struct Said {
     pub(super) expects_continue: bool,
 }
 
-/// The fields of a head.
-pub(super) struct Fields {
-    pub(super) map: HeaderMap,
-    pub(super) said: Said,
-    pub(super) written: Option<AsWritten>,
-}
-
 /// A head that was copied out of the buffer in which the parser found its parts.
 pub(super) struct Copied {
     bytes: Bytes,
@@ -70,32 +63,40 @@ impl Copied {
     }
 }
 
-impl Fields {
-    /// Takes over what was found. Makes room for `more` fields to come.
-    pub(super) fn take(
-        copied: &Copied,
-        found: &[httparse::Header<'_>],
-        reading: Reading,
-        more: usize,
-    ) -> Result<Self, Refusal> {
-        let mut fields = Self {
-            map: HeaderMap::with_capacity(found.len() + more),
-            said: Said::default(),
-            written: reading.keeps_case.then(AsWritten::default),
-        };
-        for field in found {
-            let name = HeaderName::from_bytes(field.name.as_bytes());
-            let name = name.map_err(|_| Refusal::TooLarge)?; // a token, so nothing else can be wrong
-            let value = HeaderValue::from_maybe_shared(copied.part(field.value));
-            let value = value.map_err(|_| Refusal::Unreadable("a value that is none"))?;
-            fields.said.hear(&name, &value);
-            if let Some(written) = &mut fields.written {
-                written.note(&name, copied.part(field.name.as_bytes()));
-            }
-            fields.map.append(name, value);
+/// Takes over what was found into a head's fields, and says what it means. Makes room for `more` fields to come.
+///
+/// # Errors
+/// When a name or a value is none.
+pub(super) fn take(
+    copied: &Copied,
+    found: &[httparse::Header<'_>],
+    reading: Reading,
+    more: usize,
+    (fields, extensions): (&mut HeaderMap, &mut Extensions),
+) -> Result<Said, Refusal> {
+    let mut said = Said::default();
+    let mut written = reading.keeps_case.then(AsWritten::default);
+    fields.reserve(found.len() + more);
+    for field in found {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let name = name.map_err(|_| Refusal::TooLarge)?; // a token, so nothing else can be wrong
+        if let Some(written) = &mut written {
+            written.note(&name, copied.part(field.name.as_bytes()));
         }
-        Ok(fields)
+        if name == CONNECTION && field.value.eq_ignore_ascii_case(KEEP_ALIVE) {
+            // What nearly everybody says, and nobody but this connection has to hear.
+            said.keeps_alive = true;
+            continue;
+        }
+        let value = HeaderValue::from_maybe_shared(copied.part(field.value));
+        let value = value.map_err(|_| Refusal::Unreadable("a value that is none"))?;
+        said.hear(&name, &value);
+        fields.append(name, value);
     }
+    if let Some(written) = written {
+        extensions.insert(written);
+    }
+    Ok(said)
 }
 
 impl Said {
@@ -117,7 +118,7 @@ impl Said {
             CONNECTION => {
                 for option in members(value) {
                     self.closes |= option.eq_ignore_ascii_case(b"close");
-                    self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    self.keeps_alive |= option.eq_ignore_ascii_case(KEEP_ALIVE);
                 }
             }
             UPGRADE => self.upgrades = true,
@@ -198,6 +199,8 @@ pub(super) fn head_length(
         _ => Err(Refusal::TooLarge),
     }
 }
+
+const KEEP_ALIVE: &[u8] = b"keep-alive";
 
 /// The longest body that is believed: somebody on the way may count in 64 bits with a sign.
 pub const LENGTH_MAX: u64 = i64::MAX.unsigned_abs();

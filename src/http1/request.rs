@@ -6,7 +6,7 @@
 
 use http::{Method, Request, Uri, Version, request};
 
-use super::fields::{Copied, Fields, Said, head_length, is_worth_reading, room};
+use super::fields::{Copied, Said, head_length, is_worth_reading, room, take};
 use super::{Framing, Reading, Refusal, TARGET_BYTES_MAX};
 
 /// A request's head, and what it says of what comes behind it.
@@ -61,10 +61,10 @@ pub fn read_request(
     let uri = Uri::from_maybe_shared(copied.part(target.as_bytes()));
     let method = Method::from_bytes(method.as_bytes());
     let is_http_11 = request.version == Some(1);
-    let fields = Fields::take(&copied, request.headers, reading, ROOM_FIELDS)?;
-    let said = fields.said;
 
     let (mut parts, ()) = Request::new(()).into_parts();
+    let to = (&mut parts.headers, &mut parts.extensions);
+    let said = take(&copied, request.headers, reading, ROOM_FIELDS, to)?;
     parts.method = method.map_err(|_| Refusal::Unreadable("a method that is none"))?;
     parts.uri = uri.map_err(|_| Refusal::Unreadable("a target that is none"))?;
     parts.version = if is_http_11 {
@@ -72,10 +72,6 @@ pub fn read_request(
     } else {
         Version::HTTP_10
     };
-    parts.headers = fields.map;
-    if let Some(written) = fields.written {
-        parts.extensions.insert(written);
-    }
     let framing = framing(&said, is_http_11)?;
     Ok(Some(RequestHead {
         framing,
@@ -126,8 +122,8 @@ fn refusal(error: httparse::Error) -> Refusal {
     }
 }
 
-/// Fields that are usually added to a request on its way.
-const ROOM_FIELDS: usize = 4;
+/// Fields that are usually added to a request on its way: `via` and the number of its attempt.
+const ROOM_FIELDS: usize = 2;
 
 #[cfg(test)]
 #[path = "request/tests.rs"]

@@ -147,6 +147,25 @@ fn a_connection_goes_on_unless_one_side_wants_its_end() {
 }
 
 #[test]
+fn what_only_the_connection_has_to_hear_is_not_kept() {
+    let connection = |options: &[&str]| {
+        let lines: Vec<_> = options
+            .iter()
+            .map(|it| format!("Connection: {it}"))
+            .collect();
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let head = taken(&with(&lines));
+        let left = head.parts.headers.get_all(CONNECTION).iter();
+        (left.cloned().collect::<Vec<_>>(), head.keeps_alive)
+    };
+
+    assert_eq!(connection(&["Keep-Alive"]), (vec![], true));
+    let others = ["close", "keep-alive, te"];
+    let both = connection(&[others[0], "keep-alive", others[1]]);
+    assert_eq!(both, (others.map(|it| it.parse().unwrap()).to_vec(), false));
+}
+
+#[test]
 fn a_go_ahead_is_waited_for_only_where_there_is_a_body() {
     let expects = |lines| taken(&with(lines)).expects_continue;
 

@@ -5,8 +5,9 @@
 
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, MAX_FORWARDS, RANGE, RETRY_AFTER, SET_COOKIE,
-    TRAILER, VIA,
+    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, MAX_FORWARDS, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, RANGE, RETRY_AFTER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    VIA,
 };
 use http::{HeaderMap, HeaderName};
 
@@ -28,10 +29,6 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes what `Connection` names.
 fn remove_nominated(headers: &mut HeaderMap) {
-    let mut options = headers.get_all(CONNECTION).iter();
-    if options.all(|it| it.as_bytes().eq_ignore_ascii_case(b"keep-alive")) {
-        return; // goes in any case
-    }
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -95,18 +92,14 @@ fn may_trail(name: &HeaderName) -> bool {
 /// Whether the field is meant for one hop only, whatever `Connection` says. `Trailer` is not: it describes the message, which passes with
 /// its trailers.
 pub(super) fn is_for_one_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "http2-settings"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+    match *name {
+        CONNECTION | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION | TE | TRANSFER_ENCODING
+        | UPGRADE => true,
+        _ => matches!(
+            name.as_str(),
+            "http2-settings" | "keep-alive" | "proxy-connection"
+        ),
+    }
 }
 
 /// What no peer can have removed by naming it in `Connection`, and no trailer may bring.

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::header::{AUTHORIZATION, DATE};
+use http::header::{AUTHORIZATION, CONNECTION, DATE};
 use http::{HeaderMap, HeaderName, request};
 
 /// Whether the client signed the request (SigV4, in a header or in the query), so that changing what it signed breaks it.
@@ -44,7 +44,9 @@ pub fn is_altered(parts: &request::Parts, sent: &HeaderMap) -> bool {
     names.any(|name| {
         // `Host` may come as the target's authority, and is looked at apart.
         !name.eq_ignore_ascii_case("host")
-            && !parts.headers.get_all(name).iter().eq(sent.get_all(name))
+            && (!parts.headers.get_all(name).iter().eq(sent.get_all(name))
+                // Of `keep-alive` nothing is left here, either.
+                || name.eq_ignore_ascii_case("connection") && !sent.contains_key(CONNECTION))
     })
 }
 

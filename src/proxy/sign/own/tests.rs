@@ -144,4 +144,10 @@ fn what_was_signed_and_goes_up_otherwise_is_known() {
     assert!(!is_altered(&own, &own.headers));
     assert!(is_altered(&own, &HeaderMap::new()));
     assert!(!is_altered(&parts("/", &[]), &HeaderMap::new()));
+
+    let own = parts(
+        "/?X-Amz-SignedHeaders=host%3Bconnection&X-Amz-Signature=0",
+        &[],
+    );
+    assert!(is_altered(&own, &own.headers), "it was `keep-alive`");
 }
