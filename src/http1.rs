@@ -9,6 +9,7 @@
 
 mod answer;
 mod chunks;
+mod copied;
 mod encoder;
 mod fields;
 mod outbox;
@@ -19,6 +20,7 @@ use http::StatusCode;
 
 pub use self::answer::{Answer, AnswerHead, read_answer};
 pub use self::chunks::{Broken, Chunks, Taken};
+pub use self::copied::copied;
 pub use self::encoder::{Encoder, TooShort};
 pub use self::fields::{LENGTH_MAX, members, number, one_length};
 pub use self::outbox::Outbox;

@@ -7,7 +7,8 @@
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 
-use super::fields::{Copied, Said, head_length, is_worth_reading, one_length, room, take};
+use super::copied::Copied;
+use super::fields::{Said, head_length, is_worth_reading, one_length, room, take};
 use super::written::Reason;
 use super::{Framing, Reading, Refusal};
 

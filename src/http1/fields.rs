@@ -2,13 +2,13 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER,
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
+use super::copied::Copied;
 use super::{AsWritten, FIELDS_MAX, Reading, Refusal};
 
 /// Room for what the parser finds.
@@ -39,31 +39,6 @@ pub(super) struct Said {
     pub(super) upgrades: bool,
     /// Whether the body waits for a go-ahead (RFC 9110 section 10.1.1).
     pub(super) expects_continue: bool,
-}
-
-/// A head that was copied out of the buffer in which the parser found its parts.
-pub(super) struct Copied {
-    bytes: Bytes,
-    /// Where the buffer stood.
-    base: usize,
-}
-
-impl Copied {
-    pub(super) fn of(head: &[u8]) -> Self {
-        Self {
-            bytes: Bytes::copy_from_slice(head),
-            base: head.as_ptr() as usize,
-        }
-    }
-
-    /// The same part, of the copy.
-    pub(super) fn part(&self, found: &[u8]) -> Bytes {
-        if found.is_empty() {
-            return Bytes::new(); // stands nowhere
-        }
-        let from = found.as_ptr() as usize - self.base;
-        self.bytes.slice(from..from + found.len())
-    }
 }
 
 /// Takes over what was found into a head's fields, and says what it means. Makes room for `more` fields to come.

@@ -6,7 +6,8 @@
 
 use http::{Method, Request, Uri, Version, request};
 
-use super::fields::{Copied, Said, head_length, is_worth_reading, room, take};
+use super::copied::Copied;
+use super::fields::{Said, head_length, is_worth_reading, room, take};
 use super::{Framing, Reading, Refusal, TARGET_BYTES_MAX};
 
 /// A request's head, and what it says of what comes behind it.

@@ -11,7 +11,7 @@ use http::{Method, response};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{NoAnswer, Socket};
-use crate::http1::{Answer, Framing, Reading, Refusal, read_answer};
+use crate::http1::{Answer, Framing, Reading, Refusal, copied, read_answer};
 
 /// An answer's head, and what came with it.
 pub(in crate::proxy::upstream) struct Answered {
@@ -83,7 +83,7 @@ impl<'a> Awaited<'a> {
                 Some(Answer::Interim { bytes }) => taken += bytes,
                 Some(Answer::Final(head)) => {
                     let answered = Answered {
-                        came: Bytes::copy_from_slice(&bytes[taken + head.bytes..]),
+                        came: copied(&bytes[taken + head.bytes..]),
                         head: head.parts,
                         framing: head.framing,
                         keeps_alive: head.keeps_alive,
