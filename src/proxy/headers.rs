@@ -11,7 +11,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
-use crate::retry::fields::{has, present};
+use crate::retry::fields::has;
 
 pub use self::hop::{remove_from_trailers, remove_hop_by_hop};
 
@@ -72,7 +72,17 @@ impl Outbound<'_> {
     pub fn shape(&self, parts: &mut request::Parts) {
         let is_asked = self.host == Host::Client || self.forwarded != Forwarded::Off;
         let client_host = if is_asked { client_host(parts) } else { None };
-        let [has_te, is_expectant, has_cookies, has_length] = present(&parts.headers, &SHAPED);
+        let (mut has_te, mut is_expectant) = (false, false);
+        let (mut has_cookies, mut has_length) = (false, false);
+        for name in parts.headers.keys() {
+            match *name {
+                TE => has_te = true,
+                EXPECT => is_expectant = true,
+                COOKIE => has_cookies = true,
+                CONTENT_LENGTH => has_length = true,
+                _ => {}
+            }
+        }
         let takes_trailers = has_te && takes_trailers(&parts.headers);
         let upgrade = upgrade(parts);
         let headers = &mut parts.headers;
@@ -214,11 +224,14 @@ fn plain_length(headers: &mut HeaderMap) {
 
 /// What we add to `Via`: the version that the request came in, and our name (RFC 9110 section 7.6.3).
 fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_10 => "1.0 redrive",
-        Version::HTTP_2 => "2 redrive",
-        _ => "1.1 redrive",
-    })
+    const OF_HTTP_10: HeaderValue = HeaderValue::from_static("1.0 redrive");
+    const OF_HTTP_11: HeaderValue = HeaderValue::from_static("1.1 redrive");
+    const OF_HTTP_2: HeaderValue = HeaderValue::from_static("2 redrive");
+    match version {
+        Version::HTTP_10 => OF_HTTP_10,
+        Version::HTTP_2 => OF_HTTP_2,
+        _ => OF_HTTP_11,
+    }
 }
 
 /// The number of an attempt, as its header says it.
@@ -250,9 +263,6 @@ pub const REDRIVE_RAN: HeaderName = HeaderName::from_static("redrive-ran");
 
 /// What makes a repeated request harmless (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// What is changed where it is there.
-static SHAPED: [HeaderName; 4] = [TE, EXPECT, COOKIE, CONTENT_LENGTH];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -12,19 +12,20 @@ use http::header::{
 use http::{HeaderMap, HeaderName};
 
 use super::{IDEMPOTENCY_KEY, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, value};
-use crate::retry::fields::has;
 
 /// Removes what is meant for one hop only (RFC 9110 section 7.6.1), also what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if has(headers, &CONNECTION) {
-        remove_nominated(headers);
+    if !headers
+        .keys()
+        .any(|name| is_for_one_hop(name) || *name == TRAILER)
+    {
+        return; // as most are
     }
+    remove_nominated(headers);
     while let Some(name) = headers.keys().find(|name| is_for_one_hop(name)).cloned() {
         headers.remove(&name);
     }
-    if has(headers, &TRAILER) {
-        announce(headers);
-    }
+    announce(headers);
 }
 
 /// Removes what `Connection` names.
