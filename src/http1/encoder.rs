@@ -21,12 +21,11 @@ pub struct Encoder {
 pub struct TooShort;
 
 impl Encoder {
-    /// Writes a body that is framed so, behind a head with these fields.
-    pub fn new(framing: Framing, head: &HeaderMap) -> Self {
-        let announced = if framing == Framing::Chunked {
-            announced(head)
-        } else {
-            Vec::new()
+    /// Writes a body that is framed so, behind a head whose fields may announce trailers, if these are wanted.
+    pub fn new(framing: Framing, head: Option<&HeaderMap>) -> Self {
+        let announced = match head {
+            Some(head) if framing == Framing::Chunked => announced(head),
+            _ => Vec::new(),
         };
         Self { framing, announced }
     }
@@ -130,7 +129,7 @@ mod tests {
     }
 
     fn written(framing: Framing, pieces: &[&'static str]) -> (String, Result<(), TooShort>) {
-        let mut encoder = Encoder::new(framing, &HeaderMap::new());
+        let mut encoder = Encoder::new(framing, None);
         let mut outbox = Outbox::default();
         for piece in pieces {
             encoder.write(Bytes::from_static(piece.as_bytes()), &mut outbox);
@@ -173,20 +172,20 @@ mod tests {
         }
         let mut outbox = Outbox::default();
 
-        for head in [head, HeaderMap::new()] {
-            let mut encoder = Encoder::new(Framing::Chunked, &head);
+        for head in [Some(&head), Some(&HeaderMap::new()), None] {
+            let mut encoder = Encoder::new(Framing::Chunked, head);
             let ended = encoder.end(Some(trailers.clone()), Case::Title, &mut outbox);
             assert_eq!(ended, Ok(()));
         }
 
-        let expected = b"0\r\nX-Sum: 1\r\n\r\n0\r\n\r\n";
+        let expected = b"0\r\nX-Sum: 1\r\n\r\n0\r\n\r\n0\r\n\r\n";
         assert_eq!(drain(&mut outbox), expected);
     }
 
     proptest! {
         #[test]
         fn chunks_that_are_written_can_be_read(pieces in proptest::collection::vec(0..6_000_usize, 0..5)) {
-            let mut encoder = Encoder::new(Framing::Chunked, &HeaderMap::new());
+            let mut encoder = Encoder::new(Framing::Chunked, None);
             let (mut outbox, mut expected, mut wire) = (Outbox::default(), Vec::new(), Vec::new());
             for (index, length) in pieces.into_iter().enumerate() {
                 let piece = vec![u8::try_from(index).unwrap(); length];

@@ -215,8 +215,7 @@ impl<S> Http1<S> {
     {
         let (mut head, body) = answer.into_parts();
         let framed = asked.frame(&mut head, &body, keeps_alive);
-        let mut outbox = Outbox::default();
-        framed.write(&head, self.manner.is_title, outbox.end());
+        let outbox = Outbox::from(framed.write(&head, self.manner.is_title));
         let encoder = framed.encoder(&head.headers);
         let delivery = Delivery::new(&self.wire, outbox, encoder, (body, flight));
         (delivery.in_case(self.manner.is_title), framed.stays)

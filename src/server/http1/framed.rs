@@ -174,11 +174,11 @@ impl Asked {
 }
 
 impl Framed {
-    /// Writes the head, in Title-Case if it `is_title`, unless it kept its own.
-    pub(super) fn write(self, head: &response::Parts, is_title: bool, to: &mut Vec<u8>) {
-        to.reserve(HEAD_BYTES);
+    /// The head as it is written, in Title-Case if it `is_title`, unless it kept its own.
+    pub(super) fn write(self, head: &response::Parts, is_title: bool) -> Vec<u8> {
+        let mut written = Vec::with_capacity(HEAD_BYTES);
         status_line(
-            to,
+            &mut written,
             self.version,
             head.status,
             head.extensions.get::<Reason>(),
@@ -188,17 +188,14 @@ impl Framed {
             None if is_title => Case::Title,
             None => Case::Lower,
         };
-        write_fields(to, &head.headers, case);
-        to.extend_from_slice(b"\r\n");
+        write_fields(&mut written, &head.headers, case);
+        written.extend_from_slice(b"\r\n");
+        written
     }
 
     /// Writes the body behind a head with these fields.
     pub(super) fn encoder(self, fields: &HeaderMap) -> Encoder {
-        if self.has_trailers {
-            Encoder::new(self.framing, fields)
-        } else {
-            Encoder::new(self.framing, &HeaderMap::new())
-        }
+        Encoder::new(self.framing, self.has_trailers.then_some(fields))
     }
 }
 
@@ -259,8 +256,7 @@ mod tests {
         }
 
         let framed = Asked::of(&request).frame(&mut head, &body(length), true);
-        let mut written = Vec::new();
-        framed.write(&head, false, &mut written);
+        let written = framed.write(&head, false);
 
         let written = String::from_utf8(written).unwrap();
         let (_, fields) = written.trim_end().split_once(' ').unwrap();

@@ -52,7 +52,8 @@ impl Upload {
         body: RequestBody,
         is_title: bool,
     ) -> Self {
-        let body = (framing != Framing::Nothing).then(|| (body, Encoder::new(framing, headers)));
+        let body =
+            (framing != Framing::Nothing).then(|| (body, Encoder::new(framing, Some(headers))));
         Self {
             outbox: Outbox::from(head),
             body,
