@@ -54,7 +54,9 @@ pub(super) fn take(
 ) -> Result<Said, Refusal> {
     let mut said = Said::default();
     let mut written = reading.keeps_case.then(AsWritten::default);
-    fields.reserve(found.len() + more);
+    if found.len() + more > FEW_FIELDS {
+        fields.reserve(found.len() + more);
+    }
     for field in found {
         let name = match usual(field.name.as_bytes()) {
             Some(name) => name,
@@ -196,6 +198,9 @@ pub(super) fn head_length(
         _ => Err(Refusal::TooLarge),
     }
 }
+
+/// So many a map makes room for by itself, and for less.
+const FEW_FIELDS: usize = 6;
 
 /// The longest body that is believed: somebody on the way may count in 64 bits with a sign.
 pub const LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
