@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::header::{AUTHORIZATION, CONNECTION, DATE};
 use http::{HeaderMap, HeaderName, request};
 
+use crate::retry::fields::rare;
+
 /// Whether the client signed the request (SigV4, in a header or in the query), so that changing what it signed breaks it.
 pub fn is_signed(parts: &request::Parts) -> bool {
     authorization(parts).is_some() || parameter(parts, "X-Amz-Signature").is_some()
@@ -57,12 +59,12 @@ fn authorization(parts: &request::Parts) -> Option<&str> {
 
 /// The value of a parameter of the query, as it stands there.
 fn parameter<'a>(parts: &'a request::Parts, name: &str) -> Option<&'a str> {
-    let mut pairs = parts.uri.query().unwrap_or_default().split('&');
+    let mut pairs = parts.uri.query()?.split('&');
     pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+    rare(headers, name)?.to_str().ok()
 }
 
 /// A moment in the basic format of ISO 8601, as SigV4 writes it: `20261125T134621Z`.
