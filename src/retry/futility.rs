@@ -33,7 +33,8 @@ impl Cell {
     /// The cell of a request: the index of its route in the table, its method, and its raw path, of which a query is no part.
     pub fn new(route: usize, method: &Method, path: &str) -> Self {
         let method = method.as_str().as_bytes();
-        let path = path.split('?').next().unwrap_or_default().as_bytes();
+        let mut parts = path.as_bytes().split(|byte| *byte == b'?');
+        let path = parts.next().unwrap_or_default();
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         // The path begins with a slash, so that the third one ends the second segment.
         let segments_end = slashes.map(|(at, _)| at).nth(2).unwrap_or(path.len());
