@@ -115,53 +115,58 @@ enum Way<'a> {
 
 impl Proxy {
     /// Answers one request. Dropping the future is the client leaving: everything that it started stops.
-    pub async fn serve<B>(
+    pub fn serve<B>(
         self: Arc<Self>,
         request: Request<B>,
         client: IpAddr,
-    ) -> Response<ResponseBody>
+    ) -> impl Future<Output = Response<ResponseBody>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        self.shared.arrived();
-        let (method, version) = (request.method().clone(), request.version());
-        let in_flight = self.gauges.in_flight.clone();
-        let mut account = Account::open(
-            Arc::clone(&self.default),
-            self.told,
-            in_flight,
-            method.clone(),
-            request.uri().clone(),
-            self.tracer.open(&request),
-        );
-        let answered = match self.way(request, client, &mut account) {
-            Ok(Way::Forward(exchange)) => {
-                if version == Version::HTTP_2 {
-                    // Cancelled in the same breath, it is dropped here, and no upstream is asked for nothing.
-                    tokio::task::yield_now().await;
+        let version = request.version();
+        // A block, since the future of a function has room for its arguments twice.
+        async move {
+            self.shared.arrived();
+            let method = request.method().clone();
+            let in_flight = self.gauges.in_flight.clone();
+            let mut account = Account::open(
+                Arc::clone(&self.default),
+                self.told,
+                in_flight,
+                method.clone(),
+                request.uri().clone(),
+                self.tracer.open(&request),
+            );
+            let answered = match self.way(request, client, &mut account) {
+                Ok(Way::Forward(exchange)) => {
+                    if version == Version::HTTP_2 {
+                        // Cancelled in the same breath, it is dropped here, and no upstream is asked for nothing.
+                        tokio::task::yield_now().await;
+                    }
+                    // In a box of its own, so that both are small: the allocator keeps small ones at hand.
+                    Box::pin(exchange.run()).await
                 }
-                exchange.run().await
+                Ok(Way::Options) => Ok((respond::options(), None)),
+                Err(error) => Err(error),
+            };
+            let (mut response, permit) = match answered {
+                Ok((response, permit)) => {
+                    account.answered(response.status());
+                    (response, permit)
+                }
+                Err(error) => (self.refuse(&error, version, &mut account), None),
+            };
+            account.explain(response.headers_mut());
+            let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+            if self.shared.drain.has_begun() && version < Version::HTTP_2 && is_http {
+                // This connection ends with us. A client that is told so sends its next request on another, while there is somebody to
+                // take it, and not on this one at the moment of its end, when nobody can say what became of it.
+                response.headers_mut().insert(CONNECTION, CLOSE);
             }
-            Ok(Way::Options) => Ok((respond::options(), None)),
-            Err(error) => Err(error),
-        };
-        let (mut response, permit) = match answered {
-            Ok((response, permit)) => {
-                account.answered(response.status());
-                (response, permit)
-            }
-            Err(error) => (self.refuse(&error, version, &mut account), None),
-        };
-        account.explain(response.headers_mut());
-        let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
-        if self.shared.drain.has_begun() && version < Version::HTTP_2 && is_http {
-            // This connection ends with us. A client that is told so sends its next request on another, while there is somebody to
-            // take it, and not on this one at the moment of its end, when nobody can say what became of it.
-            response.headers_mut().insert(CONNECTION, CLOSE);
+            let is_sent = method != Method::HEAD;
+            response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
         }
-        let is_sent = method != Method::HEAD;
-        response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
     }
 
     /// Where a request goes: screen, route, and what all its attempts share.

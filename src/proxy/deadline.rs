@@ -3,9 +3,13 @@
 //! Two limits meet here. The route's total stops new attempts and lets a running one come home within its own limit. The
 //! client's header is harder: the client will not wait longer, so the answer's head must be there by then.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName};
+use pin_project_lite::pin_project;
+use tokio::task::coop::{Unconstrained, unconstrained};
 
 use crate::retry::fields::rare;
 
@@ -36,18 +40,46 @@ pub struct Deadline {
     pub head_by: Option<Instant>,
 }
 
+pin_project! {
+    /// What is done, unless a limit ends before: see [`unless`].
+    ///
+    /// A type of its own, since the future of a function has room for its arguments twice.
+    pub struct Unless<L, D> {
+        #[pin]
+        limit: Unconstrained<L>,
+        #[pin]
+        done: D,
+    }
+}
+
 /// What is done, unless `limit` ends before.
 ///
 /// The limit is asked whatever the task has done already: who never has to wait uses up all that a task may do at once, and would
 /// leave nothing for the clock.
-pub async fn unless<T>(
-    limit: impl Future<Output = ()>,
-    done: impl Future<Output = T>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = done => Some(done),
-        () = tokio::task::coop::unconstrained(limit) => None,
+pub fn unless<L, D>(limit: L, done: D) -> Unless<L, D>
+where
+    L: Future<Output = ()>,
+    D: Future,
+{
+    Unless {
+        limit: unconstrained(limit),
+        done,
+    }
+}
+
+impl<L, D> Future for Unless<L, D>
+where
+    L: Future<Output = ()>,
+    D: Future,
+{
+    type Output = Option<D::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(done) = this.done.poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        this.limit.poll(cx).map(|()| None)
     }
 }
 

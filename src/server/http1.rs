@@ -22,7 +22,9 @@ mod wire;
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -166,8 +168,9 @@ impl<S> Http1<S> {
         }
     }
 
-    /// One request, from its head to the end of its answer and of its body.
-    async fn exchange<F, B>(&self, head: RequestHead) -> Result<Next, Ended>
+    /// One request, from its head to the end of its answer and of its body. It begins at once, so that its future has no room
+    /// for the head.
+    fn exchange<F, B>(&self, head: RequestHead) -> impl Future<Output = Result<Next, Ended>>
     where
         S: Fn(Request<Upload>) -> F,
         F: Future<Output = Response<B>> + Unpin,
@@ -188,17 +191,20 @@ impl<S> Http1<S> {
             request.extensions_mut().insert(handover);
             giver
         });
-        let answer = self.unless_left((self.service)(request)).await?;
-        let leaves = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let goes_on = poll_fn(|cx| self.wire.goes_on(cx).into()).await;
-        let (delivery, stays) = self.delivery(answer, asked, keeps_alive && goes_on, flight);
-        self.unless_left(delivery).await??;
-        let is_settled = !has_body || poll_fn(|cx| self.wire.poll_settled(cx)).await;
-        Ok(match giver {
-            Some(giver) if leaves && is_settled => Next::Leave(giver),
-            _ if stays && is_settled && !leaves => Next::Request,
-            _ => Next::Close,
-        })
+        let answered = self.unless_left((self.service)(request));
+        async move {
+            let answer = answered.await?;
+            let leaves = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+            let goes_on = poll_fn(|cx| self.wire.goes_on(cx).into()).await;
+            let (delivery, stays) = self.delivery(answer, asked, keeps_alive && goes_on, flight);
+            self.unless_left(delivery).await??;
+            let is_settled = !has_body || poll_fn(|cx| self.wire.poll_settled(cx)).await;
+            Ok(match giver {
+                Some(giver) if leaves && is_settled => Next::Leave(giver),
+                _ if stays && is_settled && !leaves => Next::Request,
+                _ => Next::Close,
+            })
+        }
     }
 
     /// An answer on its way, and whether the connection stays behind it.
@@ -222,15 +228,19 @@ impl<S> Http1<S> {
     }
 
     /// What comes of it, unless the client leaves before.
-    async fn unless_left<T>(&self, done: impl Future<Output = T>) -> Result<T, Ended> {
-        if !self.looks_for_end {
-            return Ok(done.await);
-        }
-        tokio::select! {
-            biased;
-            done = done => Ok(done),
-            () = poll_fn(|cx| self.wire.poll_left(cx)) => Err(Ended::Left),
-        }
+    fn unless_left<T>(
+        &self,
+        mut done: impl Future<Output = T> + Unpin,
+    ) -> impl Future<Output = Result<T, Ended>> {
+        poll_fn(move |cx| {
+            if let Poll::Ready(done) = Pin::new(&mut done).poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            if self.looks_for_end && self.wire.poll_left(cx).is_ready() {
+                return Poll::Ready(Err(Ended::Left));
+            }
+            Poll::Pending
+        })
     }
 
     /// Tells a client that what it sent is no request.

@@ -43,8 +43,11 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// The head of the attempt that is about to be made, with its signature; `None` if it is not to be signed.
-    pub(super) async fn signed(&self, by: Instant) -> Result<Option<request::Parts>, Fault> {
+    /// The head of an attempt that begins at `started`, with its signature; `None` if it is not to be signed.
+    pub(super) async fn signed(
+        &self,
+        started: Instant,
+    ) -> Result<Option<Box<request::Parts>>, Fault> {
         let (Some(signer), Some(payload)) = (self.signer, &self.payload) else {
             return Ok(None);
         };
@@ -54,13 +57,14 @@ impl Exchange<'_> {
         *request.uri_mut() = head.uri.clone();
         *request.headers_mut() = head.headers.clone();
         *request.extensions_mut() = head.extensions.clone();
+        let by = self.deadline.head(&self.lane.deadline, started);
         let signed = signer.sign(&mut request, payload, by).await;
         signed.map_err(|_| Fault {
             kind: FaultKind::Unsigned,
             sent: Sent::Nothing,
         })?;
         let (parts, ()) = request.into_parts();
-        Ok(Some(parts))
+        Ok(Some(Box::new(parts)))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::proxy::admit::{Permit, Seen};
 use crate::proxy::deadline::unless;
 use crate::proxy::headers::{REDRIVE_ATTEMPT, attempt_number};
+use crate::proxy::lane::Lane;
 use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::replay::Progress;
 use crate::proxy::upstream::{AnswerBody, Head, Tally, Trust};
@@ -50,54 +51,69 @@ struct Looked {
 
 impl Exchange<'_> {
     /// One attempt, from its turn to what it proves.
-    pub(super) async fn attempt(&mut self, permit: Option<Permit>, started: Instant) -> Attempted {
+    pub(super) fn attempt(
+        &mut self,
+        permit: Option<Permit>,
+        started: Instant,
+    ) -> impl Future<Output = Attempted> {
         self.number();
-        let metrics = &self.lane.metrics;
         self.account.begin(started);
+        let metrics = &self.lane.metrics;
         let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
-        let connect = self.lane.deadline.connect;
-        let sign_by = self.deadline.head(&self.lane.deadline, started);
-        let sent = {
-            let send = pin!(async {
-                let signed = self.signed(sign_by).await?;
-                let head = signed.as_ref().map_or_else(|| self.head(), Head::from);
-                let (upstream, body) = (&self.lane.upstream, self.replay.reader());
-                upstream
-                    .send(head, body, self.trust(), &tally, connect)
-                    .await
-            });
-            unless(self.overdue(started), send).await
-        };
-        let late = || Fault {
-            kind: FaultKind::HeadTimeout,
-            sent: tally.sent(),
-        };
-        let sent = sent.unwrap_or_else(|| Err(late()));
-        let ended = clock::now();
-        let is_clients = self.deadline.is_over(ended);
-        let took = ended.saturating_duration_since(started);
-        metrics.attempt_duration.observe(took.as_secs_f64());
-        let mut began = tally.began().unwrap_or(started);
-        if let Progress::Moved(at) = self.replay.progress() {
-            began = began.max(at);
-        }
-        let elapsed = ended.saturating_duration_since(began);
-        let answered = match sent {
-            Ok(response) => self.look(response, elapsed).await,
-            Err(fault) => Err(fault),
-        };
-        let times = Times {
-            took,
-            elapsed,
-            at: clock::now(),
-        };
-        match answered {
-            Ok(looked) => {
-                tally.settle(looked.outcome.class, metrics.attempts(looked.outcome.class));
-                self.answered(looked, permit, times)
+        // A block, since the future of a function has room for its arguments twice.
+        async move {
+            let sent = unless(self.overdue(started), pin!(self.send(started, &tally))).await;
+            let late = || Fault {
+                kind: FaultKind::HeadTimeout,
+                sent: tally.sent(),
+            };
+            let sent = sent.unwrap_or_else(|| Err(late()));
+            let ended = clock::now();
+            let is_clients = self.deadline.is_over(ended);
+            let took = ended.saturating_duration_since(started);
+            metrics.attempt_duration.observe(took.as_secs_f64());
+            let mut began = tally.began().unwrap_or(started);
+            if let Progress::Moved(at) = self.replay.progress() {
+                began = began.max(at);
             }
-            Err(fault) => self.unanswered(fault, is_clients, permit, (tally, times)),
+            let elapsed = ended.saturating_duration_since(began);
+            let answered = match sent {
+                Ok(response) => self.look(response, elapsed).await,
+                Err(fault) => Err(fault),
+            };
+            let times = Times {
+                took,
+                elapsed,
+                at: clock::now(),
+            };
+            match answered {
+                Ok(looked) => {
+                    tally.settle(looked.outcome.class, metrics.attempts(looked.outcome.class));
+                    self.answered(looked, permit, times)
+                }
+                Err(fault) => self.unanswered(fault, is_clients, permit, (tally, times)),
+            }
         }
+    }
+
+    /// Sends what this attempt says, signed if it is to be.
+    async fn send(&self, started: Instant, tally: &Tally) -> Result<Response<AnswerBody>, Fault> {
+        let signed = match self.signer {
+            Some(_) => Box::pin(self.signed(started)).await?,
+            None => None,
+        };
+        let head = signed.as_deref().map_or_else(|| self.head(), Head::from);
+        let Lane {
+            upstream, deadline, ..
+        } = self.lane;
+        let sending = upstream.send(
+            head,
+            self.replay.reader(),
+            self.trust(),
+            tally,
+            deadline.connect,
+        );
+        sending.await
     }
 
     /// Waits until the head of an attempt's answer is overdue. While the client is waited for, only its own limit counts.

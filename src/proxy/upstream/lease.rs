@@ -83,14 +83,16 @@ impl Lease {
     /// Boxed here, since everything that waits for it would else have room for a request or two more, and be moved with it.
     pub(super) fn send<'a>(&'a mut self, head: Head<'a>, body: RequestBody) -> Sending<'a> {
         match self {
-            Self::Whole(whole) => {
-                let sending = whole.connection.send(head, body, &whole.pool.tasks);
-                Box::pin(async { sending.await.map(Answer::Whole) })
-            }
-            Self::Stream(stream) => {
-                let sending = send_in_stream(stream, head, body);
-                Box::pin(async { sending.await.map(Answer::Stream) })
-            }
+            Self::Whole(Whole {
+                connection, pool, ..
+            }) => Box::pin(async move {
+                let sent = connection.send(head, body, &pool.tasks).await;
+                sent.map(Answer::Whole)
+            }),
+            Self::Stream(stream) => Box::pin(async move {
+                let sent = send_in_stream(stream, head, body).await;
+                sent.map(Answer::Stream)
+            }),
         }
     }
 }
