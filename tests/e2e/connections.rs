@@ -160,7 +160,7 @@ async fn posts_over_connections_that_close_behind_each_answer_all_arrive_once() 
 
 #[tokio::test]
 async fn posts_over_connections_that_close_shortly_after_each_answer_all_arrive_once() {
-    let shortly = Duration::from_millis(3);
+    let shortly = Duration::from_millis(1);
     check_posts(Reply::ThenCloseAfter(
         shortly,
         answer("200 OK", &[], "done"),

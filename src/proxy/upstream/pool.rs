@@ -163,7 +163,7 @@ impl Inner {
         let Idle { connection, since } = candidate;
         let rested = now.saturating_duration_since(*since);
         // A system call more would tell the little that came since the runtime has looked.
-        let is_hot = trust == Trust::Any && rested < HOT;
+        let is_hot = trust == Trust::Any && rested < SETTLE;
         rested < self.params.idle
             && now.saturating_duration_since(connection.born) < self.params.max_age
             && (is_hot || connection.is_quiet())
@@ -279,12 +279,12 @@ async fn sweep(pool: Weak<Inner>, params: ConnectionParams) {
 }
 
 /// How long a connection must have been quiet before it is trusted with a request that may not be sent twice: an upstream
-/// that closes after its answer does so right behind it, far within this.
-const SETTLE: Duration = Duration::from_millis(50);
-
-/// A connection that was used so short a while ago is not looked at again before a request that may be sent twice: what the
-/// runtime has heard of is read before anything is written, and it has asked the kernel for news by then, or is about to.
-const HOT: Duration = Duration::from_millis(1);
+/// that closes after its answer does so right behind it, far within this. It is no longer than it must be, since behind
+/// so many requests a second there are connections in plenty that wait for it to pass.
+///
+/// One that was used since then is not looked at again before a request that may be sent twice: what the runtime has heard
+/// of is read before anything is written, and it asks the kernel for news more often than this.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// How long a request waits for a connection that somebody else makes before it makes its own.
 const SHARE_WAIT: Duration = Duration::from_secs(1);
