@@ -94,8 +94,8 @@ impl Socket {
         let Some(io) = &mut self.io else {
             return closed();
         };
-        let mut part = BytesMut::with_capacity(most.min(PART_BYTES));
-        let mut room = (&mut part).limit(most.min(PART_BYTES));
+        let mut part = BytesMut::with_capacity(most.min(READ_BYTES));
+        let mut room = (&mut part).limit(most.min(READ_BYTES));
         ready!(pin!(io.read_buf(&mut room)).poll(cx))?;
         // What is short holds no more memory than it needs.
         let is_short = part.len() < part.capacity() / 2;
@@ -117,8 +117,8 @@ impl Socket {
         };
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
-            scratch.reserve(SCRATCH_BYTES);
-            let mut room = (&mut *scratch).limit(SCRATCH_BYTES);
+            scratch.reserve(READ_BYTES);
+            let mut room = (&mut *scratch).limit(READ_BYTES);
             ready!(pin!(io.read_buf(&mut room)).poll(cx))?;
             let (found, used) = look(scratch);
             let rest = scratch.len() - used;
@@ -211,11 +211,9 @@ thread_local! {
     static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
-/// What is read of a long body at once. With what an outbox gathers, it is what of an upload is taken in before it is sent on.
-const PART_BYTES: usize = 32 << 10;
-
-/// What is read at once of all else.
-const SCRATCH_BYTES: usize = 16 << 10;
+/// What is read at once: most uploads with their heads. Of a long one it is, with what an outbox gathers, what is taken in before
+/// it is sent on.
+const READ_BYTES: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +226,7 @@ mod tests {
     /// Where the byte stands that follows a head when it is looked at, the socket that keeps it, and how many bytes follow.
     async fn behind_a_head(bytes: usize) -> (usize, Socket, usize) {
         const HEAD_BYTES: usize = 100;
-        let (mut client, ours) = tokio::io::duplex(SCRATCH_BYTES);
+        let (mut client, ours) = tokio::io::duplex(READ_BYTES);
         client.write_all(&vec![b'x'; bytes]).await.unwrap();
         let mut socket = Socket::new(Box::new(ours));
         let looked = poll_fn(|cx| {
@@ -242,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn much_of_a_body_that_came_behind_its_head_is_passed_on_without_a_copy() {
-        let (behind, mut socket, bytes) = behind_a_head(SCRATCH_BYTES).await;
+        let (behind, mut socket, bytes) = behind_a_head(READ_BYTES).await;
 
         let part = poll_fn(|cx| socket.poll_part(cx, usize::MAX))
             .await
@@ -254,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_uses_at_least_half_of_its_memory() {
-        for bytes in [200, 1000, SCRATCH_BYTES / 2, SCRATCH_BYTES] {
+        for bytes in [200, 1000, READ_BYTES / 2, READ_BYTES] {
             let (_, socket, kept) = behind_a_head(bytes).await;
 
             assert_eq!(socket.ahead().len(), kept);
