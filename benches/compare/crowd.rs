@@ -6,8 +6,9 @@ use redrive::clock;
 
 use super::origin::Origin;
 use super::rival::Rival;
+use super::runner::{megabytes, memory};
 use super::scenario::Scenario;
-use super::{Fault, SETTLE, load, megabytes, memory, start};
+use super::{Fault, SETTLE, load, start};
 
 /// What proxies weigh with many connections that nobody uses, and how long they take to be there.
 pub(crate) async fn weigh(rivals: &[Rival], files: u64, dir: &Path) -> Result<(), Fault> {

@@ -1,19 +1,20 @@
 //! What a request costs in the proxy that it goes through: processor time and memory, redrive beside others, on one core.
 //!
 //! ```sh
-//! cargo bench --bench compare                         # everything, about 5 minutes
+//! cargo bench --bench compare                         # everything, about 8 minutes
 //! cargo bench --bench compare -- plain nginx redrive  # some loads, some proxies
 //! cargo bench --bench compare -- --list
 //! ```
 //!
 //! Every proxy runs in a process of its own on the first core, clients and upstream on the second. All of them are asked in turn, round
-//! by round, so that whatever else the machine does meets all of them; the median round is told. All of it is on loopback, and
+//! by round, so that whatever else the machine does meets all of them; the median of the rounds is told. All of it is on loopback, and
 //! ends with the bench. Proxies that are not on the `PATH` are skipped and named.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `load` | the clients |
 //! | `origin` | the upstream |
+//! | `runner` | what is measured of a proxy |
 //! | `scenario` | what is asked and answered |
 //! | `core` | who runs where |
 //! | `crowd` | what many idle clients weigh |
@@ -29,6 +30,7 @@ mod process;
 #[path = "../goodput/rival.rs"]
 #[allow(dead_code, reason = "not all of them are compared here")]
 mod rival;
+mod runner;
 mod scenario;
 #[path = "../goodput/setup.rs"]
 mod setup;
@@ -40,9 +42,9 @@ use std::{env, fs, io};
 
 use clap::Parser;
 
-use self::load::Load;
 use self::origin::Origin;
 use self::rival::{Place, Proxy, Rival};
+use self::runner::Runner;
 use self::scenario::Scenario;
 
 /// Whatever keeps the bench from measuring: it says so and ends.
@@ -66,15 +68,6 @@ struct Args {
     /// What cargo says to every bench
     #[arg(long, hide = true)]
     bench: bool,
-}
-
-/// A proxy that runs, and what was measured of it.
-struct Runner {
-    rival: Rival,
-    proxy: Proxy,
-    idle_memory: u64,
-    cpu: Vec<Duration>,
-    per_second: Vec<f64>,
 }
 
 fn main() -> ExitCode {
@@ -151,66 +144,19 @@ async fn play(scenario: &Scenario, rivals: &[Rival], args: &Args, dir: &Path) ->
     for &rival in rivals {
         let proxy = start(rival, &origin, dir)?;
         tokio::time::sleep(SETTLE).await;
-        runners.push(Runner {
-            rival,
-            idle_memory: memory(&proxy)?,
-            proxy,
-            cpu: Vec::new(),
-            per_second: Vec::new(),
-        });
+        runners.push(Runner::new(rival, proxy)?);
     }
     let length = Duration::from_secs(args.seconds);
     for round in 0..=args.rounds {
         for runner in &mut runners {
-            let before = cpu(&runner.proxy)?;
-            let load = Load::flat_out(runner.proxy.addr, scenario, length).await?;
-            let spent = cpu(&runner.proxy)?.saturating_sub(before);
             // The first round is for buffers to grow and connections to open.
-            if round > 0 {
-                let requests = u32::try_from(load.requests)?;
-                runner.cpu.push(spent / requests.max(1));
-                runner.per_second.push(load.per_second());
-            }
+            runner.turn(scenario, length, round > 0).await?;
         }
     }
-    println!(
-        "  {:<10}{:>14}{:>18}{:>12}{:>10}{:>10}{:>12}{:>12}",
-        "", "CPU/request", "least..most", "requests/s", "p50", "p99", "RSS idle", "RSS after"
-    );
-    for runner in &mut runners {
-        let paced = match scenario.pace {
-            Some(pace) => Some(Load::paced(runner.proxy.addr, scenario, pace, length).await?),
-            None => None,
-        };
-        print_row(runner, paced.as_ref())?;
+    Runner::print_titles();
+    for runner in &runners {
+        runner.print()?;
     }
-    Ok(())
-}
-
-fn print_row(runner: &mut Runner, paced: Option<&Load>) -> Result<(), Fault> {
-    runner.cpu.sort_unstable();
-    runner.per_second.sort_unstable_by(f64::total_cmp);
-    let micros = |took: Duration| format!("{:.1}", took.as_secs_f64() * 1e6);
-    let at = |share: f64| {
-        let took = paced.map(|load| load.took(share));
-        took.map_or_else(|| "-".to_owned(), |took| format!("{} us", micros(took)))
-    };
-    let (least, most) = (runner.cpu.first(), runner.cpu.last());
-    println!(
-        "  {:<10}{:>11} us{:>18}{:>12.0}{:>10}{:>10}{:>9.1} MB{:>9.1} MB",
-        runner.rival.name(),
-        micros(runner.cpu[runner.cpu.len() / 2]),
-        format!(
-            "{}..{}",
-            micros(least.copied().unwrap_or_default()),
-            micros(most.copied().unwrap_or_default())
-        ),
-        runner.per_second[runner.per_second.len() / 2],
-        at(0.5),
-        at(0.99),
-        megabytes(runner.idle_memory),
-        megabytes(memory(&runner.proxy)?),
-    );
     Ok(())
 }
 
@@ -225,21 +171,6 @@ fn start(rival: Rival, origin: &Origin, dir: &Path) -> Result<Proxy, Fault> {
     let proxy = rival.start(place, dir);
     core::take(core::LOAD)?;
     proxy
-}
-
-fn cpu(proxy: &Proxy) -> Result<Duration, Fault> {
-    let process = proxy.process.as_ref().ok_or("nobody to measure")?;
-    process.cpu()
-}
-
-fn memory(proxy: &Proxy) -> Result<u64, Fault> {
-    let process = proxy.process.as_ref().ok_or("nobody to weigh")?;
-    process.memory()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure to be read")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }
 
 /// Where configurations and logs are written; removed with its handle.
