@@ -6,6 +6,7 @@
 //! the wait, the attempt and its connection, the kept body; and an unpaid retry stays unpaid.
 
 mod last;
+mod looked;
 mod prepare;
 mod seal;
 mod send;

@@ -3,21 +3,21 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use http::{Response, response};
+use http::Response;
 
 use super::Exchange;
 use super::last::{Answer, Last};
+use super::looked::Looked;
 use crate::clock;
 use crate::proxy::admit::{Permit, Seen};
 use crate::proxy::deadline::unless;
 use crate::proxy::headers::{REDRIVE_ATTEMPT, attempt_number};
 use crate::proxy::lane::Lane;
-use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::replay::Progress;
 use crate::proxy::upstream::{AnswerBody, Head, Tally, Trust};
-use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome, Sent};
+use crate::retry::classify::{Class, Classified, Fault, FaultKind, Outcome};
 use crate::retry::fields::has;
-use crate::retry::hint::{self, Hint};
+use crate::retry::hint::Hint;
 
 /// One attempt's end.
 pub(super) struct Attempted {
@@ -39,14 +39,6 @@ struct Times {
     elapsed: Duration,
     /// When it was known what the attempt proves.
     at: Instant,
-}
-
-/// An answer that was looked at.
-struct Looked {
-    outcome: Classified,
-    hint: Option<Hint>,
-    head: response::Parts,
-    body: Peeked<AnswerBody>,
 }
 
 impl Exchange<'_> {
@@ -239,57 +231,6 @@ impl Exchange<'_> {
         } else {
             Trust::Settled
         }
-    }
-
-    /// Looks at an answer as far as its status asks for, and says what it proves.
-    async fn look(
-        &self,
-        response: Response<AnswerBody>,
-        elapsed: Duration,
-    ) -> Result<Looked, Fault> {
-        let rules = &self.lane.policy.rules;
-        let (head, body) = response.into_parts();
-        let (body, seen) = if rules.wants_body(head.status, &head.headers) {
-            let broken = |_| Fault {
-                kind: FaultKind::Closed,
-                sent: Sent::Perhaps,
-            };
-            let within = self.deadline.head_within(clock::now());
-            let looking = Box::pin(Peeked::read_ahead(body, within));
-            let (body, seen) = looking.await.map_err(broken)?;
-            (body, Some(seen))
-        } else {
-            (Peeked::untouched(body), None)
-        };
-        let outcome = rules.classify(&Outcome::Answered {
-            status: head.status,
-            headers: &head.headers,
-            body_head: seen.as_ref().map_or(&[], |BodyHead { bytes, .. }| bytes),
-            body_complete: seen.as_ref().is_some_and(|seen| seen.complete),
-            elapsed,
-        });
-        self.lane.metrics.throttle(&outcome);
-        Ok(Looked {
-            outcome,
-            hint: self.hint(&head),
-            head,
-            body,
-        })
-    }
-
-    /// When the answer asks to come back, if it does.
-    fn hint(&self, head: &response::Parts) -> Option<Hint> {
-        if !hint::is_carried_by(head.status) {
-            return None;
-        }
-        let reading = hint::read(head.status, &head.headers, clock::wall());
-        let metrics = &self.lane.metrics;
-        let ignored = metrics.hints(hint::Source::Ignored);
-        ignored.inc_by(reading.ignored.into());
-        if let Some(hint) = &reading.hint {
-            metrics.hints(hint.source).inc();
-        }
-        reading.hint
     }
 
     /// Numbers the next attempt, the first of which has its number already.
