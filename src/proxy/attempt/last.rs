@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, Response, StatusCode, response};
+use http::{HeaderValue, Response, StatusCode, Version, response};
 use http_body_util::BodyExt;
 
 use super::Exchange;
@@ -113,11 +113,7 @@ impl Exchange<'_> {
                     head.headers.insert(RETRY_AFTER, seconds);
                 }
                 let body = Brisk::new(body, self.shared.body_idle).boxed_unsync();
-                let mut response = Response::new(body);
-                *response.status_mut() = head.status;
-                *response.headers_mut() = head.headers;
-                *response.extensions_mut() = head.extensions;
-                Ok((response, permit))
+                Ok((passed_on(head, body), permit))
             }
             Last::Fault(Fault {
                 kind: FaultKind::HeadTimeout,
@@ -131,7 +127,9 @@ impl Exchange<'_> {
 
     /// Both sides leave HTTP. The attempt's turn ends here: what follows is nobody's attempt any more.
     fn switch(self: Box<Self>, answer: Answer) -> Result<Response<ResponseBody>, Error> {
-        let Answer { head, mut body, .. } = answer;
+        let Answer {
+            mut head, mut body, ..
+        } = answer;
         let upstream_end = body.rest_mut().and_then(AnswerBody::take_switched);
         let (Some(client_end), Some(upstream_end)) = (self.client_end, upstream_end) else {
             // Nobody asked for it, or its head was taken for an answer with a body.
@@ -142,12 +140,8 @@ impl Exchange<'_> {
         };
         let tunnels = &self.shared.tunnels;
         tunnels.open(client_end, upstream_end, self.lane.name.clone());
-        let mut response = Response::new(full(""));
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        *response.extensions_mut() = head.extensions;
-        headers::remove_hop_by_hop_of_upgrade(response.headers_mut());
-        Ok(response)
+        headers::remove_hop_by_hop_of_upgrade(&mut head.headers);
+        Ok(passed_on(head, full("")))
     }
 
     /// What a throttled 429 that does not say when to come back is given, once that is learned. A quota is none of these: it would be
@@ -161,4 +155,10 @@ impl Exchange<'_> {
             && !answer.head.headers.contains_key(RETRY_AFTER);
         is_asked.then(|| self.lane.door.come_back_after()).flatten()
     }
+}
+
+/// An answer with the upstream's head; the client's side says its own version.
+fn passed_on(mut head: response::Parts, body: ResponseBody) -> Response<ResponseBody> {
+    head.version = Version::HTTP_11;
+    Response::from_parts(head, body)
 }
