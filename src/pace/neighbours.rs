@@ -176,7 +176,7 @@ impl Neighbours {
             self.flood.pause();
             self.swing.pause();
         } else {
-            self.flood.look(now);
+            self.flood.look(now, sight.kind);
             self.swing.look(now, &sight, self.flood.share());
         }
         if let Some(trial) = self.trial {
@@ -210,8 +210,11 @@ impl Neighbours {
             // A window that is still sinking has not shown yet that it changes nothing.
             Says::ShareStays => sight.is_at_floor.then_some(NOT_TO_BEAT),
         };
-        let is_flooded =
-            self.flood.is_by_others(now, sight.kind, passed_at_first) && !self.swing.is_ours(now);
+        let beat = self.swing.weight();
+        let is_flooded = !self.swing.is_ours(now)
+            && self
+                .flood
+                .is_by_others(now, sight.kind, passed_at_first, beat);
         let is_starved = self.starved.is_by_others();
         let is_by_others = is_starved || is_flooded || self.swing.is_by_others(now);
         let found = self.evidence.iter().find_map(of_evidence);

@@ -1,7 +1,7 @@
 //! Mixed fleets: one sidecar with default settings beside clients that send as much each and do not retry.
 //!
 //! What goes directly is the measure: with the same arrivals, the sidecar's requests sent once. What does not hold stands in the
-//! README: neighbours that leave some of a limit over, and for a while some behind a concurrency limit.
+//! README: neighbours that leave some of a limit over, and some whose executions take longer than the beat.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use redrive::simulate::{Params, Policy, run};
 
 use crate::scenario::{as_told, rate_limited, row};
 
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=16;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=24;
 
 /// The share of requests that succeed with redrive and directly: means, since a single run is decided by when it was found out.
 fn shares(params: &Params) -> (f64, f64) {
@@ -63,12 +63,22 @@ fn beside_neighbours_that_exceed_it_by_half_and_manyfold() {
 
 #[test]
 fn behind_a_concurrency_limit_too() {
-    for per_second in [11, 15, 20, 30] {
+    for per_second in [11, 15, 20, 30, 40] {
         does_no_worse_than_direct(&format!(
             "--concurrency 10 --load {per_second} --neighbours 10:none --duration 60s"
         ));
     }
     does_no_worse_than_direct("--concurrency 30 --load 45 --neighbours 10:none --duration 20s");
+}
+
+#[test]
+fn behind_a_concurrency_limit_within_the_first_seconds() {
+    for per_second in [11, 15, 20, 30, 40] {
+        does_no_worse_than_direct(&format!(
+            "--concurrency 10 --load {per_second} --neighbours 10:none --duration 20s"
+        ));
+    }
+    does_no_worse_than_direct("--concurrency 10 --load 50 --neighbours 3:none --duration 20s");
 }
 
 #[test]
@@ -162,8 +172,16 @@ fn polite_senders_behind_a_concurrency_limit_are_not_taken_for_others() {
 
 #[test]
 fn polite_senders_before_a_small_limit_do_not_take_one_another_for_others() {
-    // One that carries eight or nine tenths of it, and twenty that want twice as much.
-    for (sidecars, load, attempts_max) in [(1, 80, 1.15), (1, 90, 1.35), (20, 200, 1.8)] {
+    // One that carries eight or nine tenths of it, and many that want twice as much, or many times.
+    for (sidecars, load, attempts_max) in [
+        (1, 80, 1.15),
+        (1, 90, 1.35),
+        (20, 200, 1.55),
+        (40, 200, 1.55),
+        (20, 300, 2.4),
+        (20, 500, 3.2),
+        (100, 1000, 2.5),
+    ] {
         let mut params = as_told(&format!(
             "--concurrency 10 --load {load} --sidecars {sidecars} --duration 60s"
         ));

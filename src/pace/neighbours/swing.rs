@@ -118,7 +118,14 @@ impl Swing {
             self.doubted_for += passed;
         }
         self.halves.fade((-passed / FADES_IN).exp());
-        let doubtful = DOUBTFUL.max(DOUBTFUL_TIMES * sight.usual);
+        let doubtful_max = if sight.delivered >= DOUBTFUL_MAX_FROM {
+            DOUBTFUL_MAX
+        } else {
+            f64::INFINITY
+        };
+        let doubtful = (DOUBTFUL_TIMES * sight.usual)
+            .min(doubtful_max)
+            .max(DOUBTFUL);
         self.kind = sight.kind;
         self.is_too_slow = sight.service > FOLLOWS_UP_TO;
         if !sight.is_pressed || sight.throttled_share < doubtful || self.is_too_slow {
@@ -170,6 +177,16 @@ impl Swing {
             && self.halves.weight() >= self.weight_of_others()
     }
 
+    /// How much likelier throttles of others are than one's own, by logarithm. Infinite where no window can follow the beat: nothing
+    /// that it says is worth waiting for.
+    pub(super) fn weight(&self) -> f64 {
+        if self.is_too_slow {
+            f64::INFINITY
+        } else {
+            self.halves.weight()
+        }
+    }
+
     fn weight_of_others(&self) -> f64 {
         match self.kind {
             Kind::Rate => WEIGHT_OTHERS,
@@ -218,6 +235,15 @@ const WIDTH_LEAST: f64 = 0.25;
 /// most behind a rate limit, and meet a little more for seconds when all begin.
 const DOUBTFUL: f64 = 0.08;
 const DOUBTFUL_TIMES: f64 = 2.0;
+
+/// And the share that is doubtful however much is tolerated. Behind a concurrency limit small senders tolerate a fifth, and urgency
+/// doubles that: half of a fleet that is pressed would swing, and the other half would look like neighbours to it. Without this
+/// twenty polite senders that exceed a limit of 10 threefold pay 2.5 attempts per success instead of 1.9.
+///
+/// For those that get so many attempts per second through: the many small senders of a crowd are never throttled less, and would
+/// swing for ever. A hundred of them before a limit of 20 would lose a twentieth of what they get through.
+const DOUBTFUL_MAX: f64 = 0.27;
+const DOUBTFUL_MAX_FROM: f64 = 3.0;
 
 /// Seconds before anything counts: at first all windows sink together, whatever the half.
 const SETTLE_FOR: f64 = 1.5;
@@ -348,6 +374,25 @@ mod tests {
     }
 
     #[test]
+    fn so_large_a_share_is_doubtful_however_much_is_usual() {
+        let swings = |throttled_share, delivered| {
+            let mut swing = Swing::new(0.0);
+            let pressed = Sight {
+                kind: Kind::Concurrency,
+                throttled_share,
+                delivered,
+                usual: 0.2,
+                ..Sight::of_tests()
+            };
+            swing.look(0.0, &pressed, 0.35);
+            swing.factor(0.25, 30.0) > 1.0
+        };
+
+        assert!(swings(0.28, 5.0) && !swings(0.26, 5.0));
+        assert!(swings(0.42, 1.0) && !swings(0.38, 1.0), "one of a crowd");
+    }
+
+    #[test]
     fn who_knows_keeps_the_beat_for_a_while_and_no_longer() {
         let (mut swing, now) = swung(8, 6, 0);
         assert!(swing.factor(now + 0.25, 30.0) > 1.0);
@@ -396,7 +441,7 @@ mod tests {
 
         swing.look(9.0, &slow, 0.3);
 
-        assert!(swing.leans_to_others());
+        assert!(swing.leans_to_others() && swing.weight().is_infinite());
         assert!((swing.factor(9.25, 30.0) - 1.0).abs() < 1e-9);
     }
 }

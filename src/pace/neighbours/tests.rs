@@ -165,6 +165,38 @@ fn throttles_that_know_of_no_beat_are_tested_within_seconds() {
     );
 }
 
+/// More than half of what is sent behind a concurrency limit is throttled, whatever the beat: when it is tested.
+fn half_throttled(service: f64) -> Option<f64> {
+    let mut neighbours = Neighbours::new(0.0);
+    let sight = Sight {
+        kind: Kind::Concurrency,
+        throttled_share: 0.5,
+        tolerated: 0.4,
+        usual: 0.2,
+        is_at_floor: false,
+        service,
+        ..sight()
+    };
+    (0..40).find_map(|half| {
+        let now = f64::from(half) / 2.0;
+        let sent = if half % 2 == 1 { 7 } else { 3 };
+        (0..sent).for_each(|number| neighbours.count(now - 0.25, number % 2 == 0));
+        (neighbours.look(now, sight) == Finding::Freed).then_some(now)
+    })
+}
+
+#[test]
+fn behind_a_concurrency_limit_half_that_is_throttled_is_tested_within_seconds() {
+    let tested = half_throttled(0.1).expect("tested");
+
+    assert!((3.0..8.0).contains(&tested), "after {tested} s");
+}
+
+#[test]
+fn who_cannot_follow_the_beat_does_not_wait_for_it() {
+    assert!(half_throttled(1.0).is_some_and(|tested| tested < 8.0));
+}
+
 #[test]
 fn a_sender_too_small_for_the_evidence_of_seconds_is_tested_once_it_is_starved() {
     let mut neighbours = Neighbours::new(0.0);

@@ -124,9 +124,10 @@ const COUNTED_MIN: u32 = 40;
 /// and behind others. A sender that is a tenth of the traffic and retries adds a fifth to it when freed, so about four fifths of its
 /// share are left; the rest is room for chance. Behind a limit that it alone exceeds, less than a sixth would be left.
 ///
-/// Behind a concurrency limit of 10 twenty polite senders that exceed it threefold pay 2.9 attempts per success with half, 2.5 so.
+/// Behind a concurrency limit of 10 twenty polite senders that exceed it fivefold pay 3.0 attempts per success with 0.6, 2.8 so; with
+/// 0.7, who is beside three of its own size that together exceed it twofold gets 0.38 through instead of 0.49, of 0.46 directly.
 const UNCHANGED: f64 = 0.5;
-const UNCHANGED_OTHER: f64 = 0.6;
+const UNCHANGED_OTHER: f64 = 0.65;
 
 /// How many times as many attempts a second have to get through freely, for going freely to pay. A sender
 /// that is a quarter of the traffic adds so much when freed that its share falls below [`UNCHANGED`], and still has several
