@@ -82,7 +82,8 @@ pub(super) fn take(
     Ok(said)
 }
 
-/// The names that stand in most heads, written as most do: to find them in HTTP's own list takes five times as long.
+/// The names that stand in most heads, written as most do: to find them in HTTP's own list takes five times as long, and those of
+/// AWS are in no list.
 fn usual(name: &[u8]) -> Option<HeaderName> {
     Some(match name {
         b"Accept" | b"accept" => ACCEPT,
@@ -94,6 +95,10 @@ fn usual(name: &[u8]) -> Option<HeaderName> {
         b"Host" | b"host" => HOST,
         b"Server" | b"server" => SERVER,
         b"User-Agent" | b"user-agent" => USER_AGENT,
+        b"x-amzn-RequestId" | b"x-amzn-requestid" => X_AMZN_REQUESTID,
+        b"x-amz-apigw-id" => X_AMZ_APIGW_ID,
+        b"Apigw-Requestid" | b"apigw-requestid" => APIGW_REQUESTID,
+        b"X-Amzn-Trace-Id" | b"x-amzn-trace-id" => X_AMZN_TRACE_ID,
         _ => return None,
     })
 }
@@ -202,6 +207,12 @@ pub(super) fn head_length(
 /// So many a map makes room for by itself, and for less.
 const FEW_FIELDS: usize = 6;
 
+/// What API Gateway and Lambda call an answer, and a request on its way through them.
+const X_AMZN_REQUESTID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const X_AMZ_APIGW_ID: HeaderName = HeaderName::from_static("x-amz-apigw-id");
+const APIGW_REQUESTID: HeaderName = HeaderName::from_static("apigw-requestid");
+const X_AMZN_TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
 /// The longest body that is believed: somebody on the way may count in 64 bits with a sign.
 pub const LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
 
@@ -237,6 +248,10 @@ mod tests {
             "Host",
             "Server",
             "User-Agent",
+            "x-amzn-RequestId",
+            "x-amz-apigw-id",
+            "Apigw-Requestid",
+            "X-Amzn-Trace-Id",
         ] {
             for spelling in [name, &name.to_lowercase()] {
                 let taken_for = HeaderName::from_bytes(spelling.as_bytes()).unwrap();
