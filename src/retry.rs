@@ -109,7 +109,8 @@ impl Session {
     /// Whether the request would be sent again if the connection broke under it after a byte was written. One that would not
     /// must not be trusted to a connection that may be closing.
     pub fn survives_a_break(&self) -> bool {
-        self.is_harmless_after(Ran::Maybe)
+        !self.policy.dry_run
+            && self.is_harmless_after(Ran::Maybe)
             && self.policy.on.contains(Class::Broken)
             && self.fits_upgrade(Class::Broken)
             && self.has_attempts_left(Class::Broken).is_ok()

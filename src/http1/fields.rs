@@ -41,7 +41,8 @@ pub(super) struct Said {
     pub(super) expects_continue: bool,
 }
 
-/// Takes over what was found into a head's fields, and says what it means. Makes room for `more` fields to come.
+/// Takes over what was found into a head's fields, and says what it means. Makes room for `more` fields to come. A field that says
+/// `Connection: keep-alive` and nothing else is heard, and not taken over.
 ///
 /// # Errors
 /// When a name or a value is none.

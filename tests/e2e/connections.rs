@@ -195,6 +195,24 @@ async fn gets_over_connections_that_close_behind_each_answer_are_all_answered() 
 }
 
 #[tokio::test]
+async fn gets_that_would_not_be_sent_again_meet_no_closing_connection() {
+    for config in ["bypass = true\n", "[retry]\ndry_run = true\n"] {
+        let shortly = Duration::from_millis(1);
+        let reply = Reply::ThenCloseAfter(shortly, answer("200 OK", &[], "done"));
+        let upstream = Upstream::answering([reply]).await;
+        let sidecar = Sidecar::before(upstream.addr, config).await;
+        let mut client = Client::connect(sidecar.addr).await;
+
+        for _ in 0..100 {
+            client.send("GET", "/", &[], b"").await;
+            assert_eq!(client.answer_to("GET").await.status, 200, "{config}");
+        }
+
+        assert_eq!(upstream.count(), 100, "{config}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_the_upstream_keeps_is_used_again() {
     let upstream = Upstream::answering([ok()]).await;
     let sidecar = Sidecar::before(upstream.addr, "").await;

@@ -1,7 +1,7 @@
 //! Mixed fleets: one sidecar with default settings beside clients that send as much each and do not retry.
 //!
 //! What goes directly is the measure: with the same arrivals, the sidecar's requests sent once. What does not hold stands in the
-//! README: neighbours that leave some of a limit over, and some whose executions take longer than the beat.
+//! README: neighbours that leave some of a limit over, and some whose executions take too long to follow the beat.
 
 use std::time::Duration;
 

@@ -7,7 +7,8 @@
 //!
 //! Behind a concurrency limit less is enough, and sooner: neighbours that exceed one of 10 twofold let a half pass for good, while
 //! polite senders never tolerate that many throttles. But twenty of them, by chance, see as many for a second or two. So there the
-//! beat has to have begun to tell, unless so much is throttled that there is no time to hear it.
+//! beat has to have begun to tell; where two thirds are throttled, and where attempts are too slow for it, nobody waits for that, but
+//! then it takes the two thirds.
 
 use crate::retry::classify::Kind;
 
@@ -81,12 +82,13 @@ const MOST: f64 = 0.6;
 const LASTS: f64 = 3.0;
 const ATTEMPTS_MIN: u32 = 6;
 
-/// The first two behind other limits than of rate. With those of rate limits, who is beside ten that exceed a limit of 10 twofold gets
-/// 0.17 of its requests through in the first twenty seconds, with three seconds alone 0.29; so it gets 0.39, of 0.43 directly.
+/// The first two behind other limits than of rate. Who is beside ten that exceed a limit of 10 twofold gets 0.39 of its requests
+/// through in the first twenty seconds, of 0.43 directly. With both as behind a rate limit it would be 0.17, with its three seconds 0.29.
 const MOST_OTHER: f64 = 0.5;
 const LASTS_OTHER: f64 = 1.5;
 
-/// How much likelier others are by the beat alone, by logarithm, and the share from which nobody asks for that. Without the former,
+/// How much likelier others are by the beat alone, by logarithm, and the share from which nobody asks for that. Were that not asked
+/// where attempts take a second, twenty polite senders that exceed a limit of 100 threefold would pay 2.0 instead of 1.3. Without the former,
 /// twenty polite senders that exceed a limit of 10 threefold pay 2.1 attempts per success instead of 1.9; without the latter, who is
 /// beside ten that exceed it threefold gets 0.15 through at first instead of 0.35.
 const BEAT_MIN: f64 = 1.3;
@@ -153,7 +155,7 @@ mod tests {
         assert!(!flood.is_by_others(1.6, Kind::Rate, 5.0, 1.5));
 
         (0..20).for_each(|_| flood.count(true));
-        assert!(flood.is_by_others(1.6, kind, 5.0, 0.0), "no time to listen");
+        assert!(flood.is_by_others(1.6, kind, 5.0, 0.1), "no time to listen");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The swing: a beat that all sidecars keep, by which throttles of their own are told from throttles of others.
 //!
-//! While much more is throttled than the window tolerates, the window swings: in the first half of every second of the wall clock
+//! While much more is throttled than the window tolerates, or more than a quarter, the window swings: in the first half of every second of the wall clock
 //! it is larger, in the second half smaller. All sidecars do so at the same moments, without a word to one another, as far as
 //! their clocks agree. If the throttles are *theirs*, nearly all of them fall into the first halves: in the second ones less is
 //! sent than the limit lets pass. If senders make them that know of no beat, both halves are throttled alike. A lock-in amplifier
@@ -177,14 +177,9 @@ impl Swing {
             && self.halves.weight() >= self.weight_of_others()
     }
 
-    /// How much likelier throttles of others are than one's own, by logarithm. Infinite where no window can follow the beat: nothing
-    /// that it says is worth waiting for.
+    /// How much likelier throttles of others are than one's own by the beat alone, by logarithm.
     pub(super) fn weight(&self) -> f64 {
-        if self.is_too_slow {
-            f64::INFINITY
-        } else {
-            self.halves.weight()
-        }
+        self.halves.weight()
     }
 
     fn weight_of_others(&self) -> f64 {
@@ -441,7 +436,7 @@ mod tests {
 
         swing.look(9.0, &slow, 0.3);
 
-        assert!(swing.leans_to_others() && swing.weight().is_infinite());
+        assert!(swing.leans_to_others());
         assert!((swing.factor(9.25, 30.0) - 1.0).abs() < 1e-9);
     }
 }

@@ -165,8 +165,8 @@ fn throttles_that_know_of_no_beat_are_tested_within_seconds() {
     );
 }
 
-/// More than half of what is sent behind a concurrency limit is throttled, whatever the beat: when it is tested.
-fn half_throttled(service: f64) -> Option<f64> {
+/// Behind a concurrency limit one of so many attempts passes, whatever the beat: when it is tested.
+fn throttled(one_passes_in: u32, service: f64) -> Option<f64> {
     let mut neighbours = Neighbours::new(0.0);
     let sight = Sight {
         kind: Kind::Concurrency,
@@ -180,21 +180,23 @@ fn half_throttled(service: f64) -> Option<f64> {
     (0..40).find_map(|half| {
         let now = f64::from(half) / 2.0;
         let sent = if half % 2 == 1 { 7 } else { 3 };
-        (0..sent).for_each(|number| neighbours.count(now - 0.25, number % 2 == 0));
+        (0..sent)
+            .for_each(|number| neighbours.count(now - 0.25, (number + 1) % one_passes_in != 0));
         (neighbours.look(now, sight) == Finding::Freed).then_some(now)
     })
 }
 
 #[test]
 fn behind_a_concurrency_limit_half_that_is_throttled_is_tested_within_seconds() {
-    let tested = half_throttled(0.1).expect("tested");
+    let tested = throttled(2, 0.1).expect("tested");
 
     assert!((3.0..8.0).contains(&tested), "after {tested} s");
 }
 
 #[test]
-fn who_cannot_follow_the_beat_does_not_wait_for_it() {
-    assert!(half_throttled(1.0).is_some_and(|tested| tested < 8.0));
+fn who_cannot_follow_the_beat_does_not_wait_for_it_but_for_more_throttles() {
+    assert!(throttled(2, 1.0).is_none());
+    assert!(throttled(3, 1.0).is_some_and(|tested| tested < 8.0));
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl Exchange<'_> {
 
     /// A request that may not be sent twice is only trusted to a connection that shows no sign of its end.
     fn trust(&self) -> Trust {
-        if self.session.survives_a_break() {
+        if self.session.survives_a_break() && !self.shared.bypass {
             Trust::Any
         } else {
             Trust::Settled

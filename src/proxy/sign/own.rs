@@ -47,7 +47,7 @@ pub fn is_altered(parts: &request::Parts, sent: &HeaderMap) -> bool {
         // `Host` may come as the target's authority, and is looked at apart.
         !name.eq_ignore_ascii_case("host")
             && (!parts.headers.get_all(name).iter().eq(sent.get_all(name))
-                // Of `keep-alive` nothing is left here, either.
+                // A lone `keep-alive` was dropped where the head was read, so that neither has it.
                 || name.eq_ignore_ascii_case("connection") && !sent.contains_key(CONNECTION))
     })
 }

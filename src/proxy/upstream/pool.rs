@@ -279,11 +279,11 @@ async fn sweep(pool: Weak<Inner>, params: ConnectionParams) {
 }
 
 /// How long a connection must have been quiet before it is trusted with a request that may not be sent twice: an upstream
-/// that closes after its answer does so right behind it, far within this. It is no longer than it must be, since behind
-/// so many requests a second there are connections in plenty that wait for it to pass.
+/// that closes after its answer does so right behind it, far within this. It is not longer, since at 10,000 such requests a second 200
+/// connections do nothing but wait for it.
 ///
-/// One that was used since then is not looked at again before a request that may be sent twice: what the runtime has heard
-/// of is read before anything is written, and it asks the kernel for news more often than this.
+/// One that was used less than this ago is not looked at again before a request that may be sent twice: what the runtime has heard of is
+/// read before anything is written, and it asks the kernel for news every few milliseconds.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// How long a request waits for a connection that somebody else makes before it makes its own.

@@ -211,7 +211,7 @@ thread_local! {
     static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
-/// What is read at once: most uploads with their heads. Of a long one it is, with what an outbox gathers, what is taken in before
+/// What is read at once: most uploads with their heads. Of a longer one, so much and what an outbox gathers are taken in before any of
 /// it is sent on.
 const READ_BYTES: usize = 32 << 10;
 
