@@ -216,7 +216,8 @@ impl Neighbours {
                 .flood
                 .is_by_others(now, sight.kind, passed_at_first, beat);
         let is_starved = self.starved.is_by_others();
-        let is_by_others = is_starved || is_flooded || self.swing.is_by_others(now);
+        let is_by_others =
+            is_starved || is_flooded || self.swing.is_by_others(now, passed_at_first);
         let found = self.evidence.iter().find_map(of_evidence);
         found.or_else(|| is_by_others.then_some(NOT_TO_BEAT))
     }
