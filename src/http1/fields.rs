@@ -205,7 +205,7 @@ pub(super) fn head_length(
     }
 }
 
-/// So many a map makes room for by itself, and for less.
+/// For so many a map makes room by itself when the first of them comes, in smaller blocks of memory than if it is asked to.
 const FEW_FIELDS: usize = 6;
 
 /// What API Gateway and Lambda call an answer, and a request on its way through them.

@@ -91,6 +91,7 @@ impl Exchange<'_> {
     /// Sends what this attempt says, signed if it is to be.
     async fn send(&self, started: Instant, tally: &Tally) -> Result<Response<AnswerBody>, Fault> {
         let signed = match self.signer {
+            // Boxed, since few are signed, and all others would have the room for it.
             Some(_) => Box::pin(self.signed(started)).await?,
             None => None,
         };
