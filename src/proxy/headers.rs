@@ -11,7 +11,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
-use crate::retry::fields::has;
+use crate::retry::fields::{has, present};
 
 pub use self::hop::{remove_from_trailers, remove_hop_by_hop};
 
@@ -72,17 +72,7 @@ impl Outbound<'_> {
     pub fn shape(&self, parts: &mut request::Parts) {
         let is_asked = self.host == Host::Client || self.forwarded != Forwarded::Off;
         let client_host = if is_asked { client_host(parts) } else { None };
-        let (mut has_te, mut is_expectant) = (false, false);
-        let (mut has_cookies, mut has_length) = (false, false);
-        for name in parts.headers.keys() {
-            match *name {
-                TE => has_te = true,
-                EXPECT => is_expectant = true,
-                COOKIE => has_cookies = true,
-                CONTENT_LENGTH => has_length = true,
-                _ => {}
-            }
-        }
+        let [has_te, is_expectant, has_cookies, has_length] = present(&parts.headers, &SHAPED);
         let takes_trailers = has_te && takes_trailers(&parts.headers);
         let upgrade = upgrade(parts);
         let headers = &mut parts.headers;
@@ -263,6 +253,9 @@ pub const REDRIVE_RAN: HeaderName = HeaderName::from_static("redrive-ran");
 
 /// What makes a repeated request harmless (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What is changed where it is there.
+static SHAPED: [HeaderName; 4] = [TE, EXPECT, COOKIE, CONTENT_LENGTH];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
