@@ -129,11 +129,9 @@ impl Proxy {
         async move {
             self.shared.arrived();
             let method = request.method().clone();
-            let in_flight = self.gauges.in_flight.clone();
             let mut account = Account::open(
                 Arc::clone(&self.default),
                 self.told,
-                in_flight,
                 method.clone(),
                 request.uri().clone(),
                 self.tracer.open(&request),
@@ -150,12 +148,12 @@ impl Proxy {
                 Ok(Way::Options) => Ok((respond::options(), None)),
                 Err(error) => Err(error),
             };
-            let (mut response, permit) = match answered {
+            let mut response = match answered {
                 Ok((response, permit)) => {
-                    account.answered(response.status());
-                    (response, permit)
+                    account.answered(response.status(), permit);
+                    response
                 }
-                Err(error) => (self.refuse(&error, version, &mut account), None),
+                Err(error) => self.refuse(&error, version, &mut account),
             };
             account.explain(response.headers_mut());
             let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
@@ -165,7 +163,7 @@ impl Proxy {
                 response.headers_mut().insert(CONNECTION, CLOSE);
             }
             let is_sent = method != Method::HEAD;
-            response.map(|body| Ending::new(body, account, permit, is_sent).boxed_unsync())
+            response.map(|body| Ending::new(body, account, is_sent).boxed_unsync())
         }
     }
 
@@ -185,7 +183,7 @@ impl Proxy {
         }
         self.names.localise(&mut request)?;
         let lane = self.table.find(request.method(), request.uri().path());
-        account.route(Arc::clone(lane));
+        account.route(lane);
         let exchange = Exchange::new(&self.shared, lane, account, request, client)?;
         Ok(Way::Forward(exchange))
     }

@@ -14,10 +14,8 @@ mod traced;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use prometheus::IntGauge;
-
 use self::history::History;
+use super::admit::Permit;
 use super::error::Error;
 use super::headers::{REDRIVE_ATTEMPTS, REDRIVE_RAN, REDRIVE_REASON, REDRIVE_WAITED};
 use super::lane::Lane;
@@ -27,6 +25,7 @@ use super::trace::{Attempted, Trace};
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified, Ran};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 /// Which requests are logged (`log.requests`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +42,6 @@ pub enum Told {
 pub struct Account {
     lane: Arc<Lane>,
     told: Told,
-    in_flight: IntGauge,
     /// What is told to whoever collects traces.
     pub trace: Trace,
     method: Method,
@@ -69,23 +67,17 @@ pub struct Account {
     error: Option<(&'static str, String)>,
     /// Whether a retry is due and waited for, so that a client that leaves now leaves it unmade.
     pub owes_retry: bool,
+    /// The turn of the attempt whose answer is delivered: it ends with the request.
+    permit: Option<Permit>,
 }
 
 impl Account {
     /// Opens the account of a request that is not routed yet: it is the default route's until then.
-    pub fn open(
-        lane: Arc<Lane>,
-        told: Told,
-        in_flight: IntGauge,
-        method: Method,
-        uri: Uri,
-        trace: Trace,
-    ) -> Self {
-        in_flight.inc();
+    pub fn open(lane: Arc<Lane>, told: Told, method: Method, uri: Uri, trace: Trace) -> Self {
+        lane.metrics.in_flight.inc();
         Self {
             lane,
             told,
-            in_flight,
             trace,
             method,
             uri,
@@ -102,14 +94,17 @@ impl Account {
             outcome: None,
             error: None,
             owes_retry: false,
+            permit: None,
         }
     }
 
     /// The request goes this way.
-    pub fn route(&mut self, lane: Arc<Lane>) {
+    pub fn route(&mut self, lane: &Arc<Lane>) {
         lane.pulse.arrive();
         self.is_routed = true;
-        self.lane = lane;
+        if !Arc::ptr_eq(&self.lane, lane) {
+            self.lane = Arc::clone(lane);
+        }
     }
 
     /// An attempt begins.
@@ -151,9 +146,10 @@ impl Account {
         }
     }
 
-    /// The answer is the upstream's.
-    pub fn answered(&mut self, status: StatusCode) {
+    /// The answer is the upstream's. The turn that it came with ends with the request.
+    pub fn answered(&mut self, status: StatusCode, permit: Option<Permit>) {
         self.status = Some(status);
+        self.permit = permit;
         self.outcome = Some(match self.last.map(|last| last.class) {
             Some(Class::Ok) if self.history.made() > 1 => RequestOutcome::OkAfterRetry,
             // Without an attempt redrive answered for itself, and well.
@@ -267,7 +263,7 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.in_flight.dec();
+        self.lane.metrics.in_flight.dec();
         if self.outcome.is_none() && std::thread::panicking() {
             self.outcome = Some(RequestOutcome::UpstreamError);
         }
@@ -275,7 +271,11 @@ impl Drop for Account {
             self.stop(Reason::ClientGone);
         }
         let outcome = self.outcome.unwrap_or(RequestOutcome::ClientGone);
-        let took = clock::now().saturating_duration_since(self.arrival);
+        let now = clock::now();
+        if let Some(permit) = self.permit.take() {
+            permit.release(now);
+        }
+        let took = now.saturating_duration_since(self.arrival);
         let metrics = &self.lane.metrics;
         metrics.requests(outcome).inc();
         metrics.request_duration.observe(took.as_secs_f64());

@@ -221,15 +221,25 @@ impl Permit {
         state.learn(now, attempt, seen);
         self.door.settle(state, now);
     }
+
+    /// The turn ends; dropped, it ends as well.
+    pub fn release(mut self, now: Instant) {
+        self.end(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        if let Some(attempt) = self.attempt.take() {
+            let mut state = self.door.lock();
+            state.controller.release(now, attempt);
+            self.door.settle(state, now);
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(attempt) = self.attempt.take() {
-            let now = clock::now();
-            let mut state = self.door.lock();
-            state.controller.release(now, attempt);
-            self.door.settle(state, now);
+        if self.attempt.is_some() {
+            self.end(clock::now());
         }
     }
 }

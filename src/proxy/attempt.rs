@@ -11,7 +11,7 @@ mod prepare;
 mod seal;
 mod send;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Extensions, HeaderMap, Method, Response, Uri};
 
@@ -88,12 +88,13 @@ impl<'a> Exchange<'a> {
     pub async fn run(
         mut self: Box<Self>,
     ) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
+        let mut now = self.deadline.arrival;
         if self.signer.is_some() {
             Box::pin(self.seal()).await?;
+            now = clock::now();
         }
-        let admitted = self.admit(None).await;
-        let mut permit = admitted.map_err(|refused| self.turned_away(refused))?;
-        let mut started = clock::now();
+        let admitted = self.admit(None, now).await;
+        let (mut permit, mut started) = admitted.map_err(|refused| self.turned_away(refused))?;
         self.lane.bucket.earn(started);
         let mut paid = None;
         let mut held = None;
@@ -124,14 +125,13 @@ impl<'a> Exchange<'a> {
             };
             self.account.owes_retry = false;
             match ready {
-                Ok(admitted) => permit = admitted,
+                Ok(admitted) => (permit, started) = admitted,
                 Err(reason) => {
                     self.account.stop(reason);
                     return self.deliver(last);
                 }
             }
             self.lane.metrics.retries(rest.cause).inc();
-            started = clock::now();
             paid = Some(rest.cause);
             held = Some(last).filter(Last::is_whole);
         }
@@ -151,15 +151,18 @@ impl<'a> Exchange<'a> {
         Error::Shed { retry_after }
     }
 
-    /// Waits for a turn; where redrive is switched off, everybody has one.
+    /// Waits from `now` on for a turn, and says when it came; where redrive is switched off, everybody has one.
     ///
     /// An answer that is still on its connection has kept its turn, and the next attempt uses it: it would otherwise wait for
     /// a turn with the connection in hand that whoever has the turn may be waiting for.
-    async fn admit(&mut self, kept: Option<Permit>) -> Result<Option<Permit>, Refused> {
+    async fn admit(
+        &mut self,
+        kept: Option<Permit>,
+        now: Instant,
+    ) -> Result<(Option<Permit>, Instant), Refused> {
         if self.shared.bypass || kept.is_some() {
-            return Ok(kept);
+            return Ok((kept, now));
         }
-        let now = clock::now();
         let door = &self.lane.door;
         // `pace.max_wait` counts what was waited on account of the pace; the upstream's own time and wishes are not its to limit.
         let paced = if door.is_learning() {
@@ -179,7 +182,7 @@ impl<'a> Exchange<'a> {
             is_retry,
         };
         let waiting = match door.ask(now, waiter)? {
-            Asked::Go(permit) => return Ok(Some(permit)),
+            Asked::Go(permit) => return Ok((Some(permit), now)),
             Asked::Wait(waiting) => waiting,
         };
         let drain = &self.shared.drain;
@@ -191,10 +194,11 @@ impl<'a> Exchange<'a> {
             }
         });
         let admitted = turn.await;
-        let waited = clock::now().saturating_duration_since(now);
+        let ended = clock::now();
+        let waited = ended.saturating_duration_since(now);
         self.paced += waited;
         self.account.waited += waited;
-        admitted.map(Some)
+        admitted.map(|permit| (Some(permit), ended))
     }
 
     /// Asks what follows, and takes note of why nothing does.
@@ -210,18 +214,16 @@ impl<'a> Exchange<'a> {
         if shows_open(outcome, last.status()) {
             self.shared.cells().on_success(&self.cell);
         }
-        // Of what stands in the way of a retry, most is not looked at where there will be none: 450 instructions.
-        let is_good = outcome.class == Class::Ok;
+        if outcome.class == Class::Ok {
+            return Next::End; // most end here, so that nothing else is asked of them
+        }
         let circumstances = Circumstances {
             body: self.replay.can_repeat(),
-            futile: !is_good && self.shared.cells().is_futile(now, &self.cell, outcome),
-            affordable: is_good || self.lane.bucket.can_pay(now, outcome.class),
+            futile: self.shared.cells().is_futile(now, &self.cell, outcome),
+            affordable: self.lane.bucket.can_pay(now, outcome.class),
             // A drain leaves time until its end; whether the wait fits into that is asked below.
             draining: self.shared.drain.ends_before(now),
-            rest: match is_good {
-                true => None,
-                false => self.lane.door.rest(self.session.attempts_made() + 1),
-            },
+            rest: self.lane.door.rest(self.session.attempts_made() + 1),
         };
         let verdict = self.session.on_outcome(
             now,
@@ -257,19 +259,20 @@ impl<'a> Exchange<'a> {
         &mut self,
         kept: Option<Permit>,
         rest: Rest,
-    ) -> Result<Option<Permit>, Reason> {
+    ) -> Result<(Option<Permit>, Instant), Reason> {
         let asked = clock::now();
         let rested = tokio::select! {
             had_room = self.lane.door.back_off(rest.wait) => if had_room { Ok(()) } else { Err(Reason::Memory) },
             () = self.shared.drain.cuts(asked + rest.wait) => Err(Reason::Shutdown),
         };
-        let waited = clock::now().saturating_duration_since(asked);
+        let ended = clock::now();
+        let waited = ended.saturating_duration_since(asked);
         self.account.waited += waited;
         if rest.is_paced {
             self.paced += waited;
         }
         rested?;
-        let permit = self.admit(kept).await.map_err(|_| {
+        let admitted = self.admit(kept, ended).await.map_err(|_| {
             if self.shared.drain.ends_before(clock::now()) {
                 Reason::Shutdown
             } else {
@@ -277,7 +280,7 @@ impl<'a> Exchange<'a> {
             }
         })?;
         if self.lane.bucket.try_spend(rest.cause) {
-            Ok(permit)
+            Ok(admitted)
         } else {
             Err(Reason::Budget)
         }

@@ -7,25 +7,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::account::Account;
-use super::admit::Permit;
 use super::body::{BoxError, ResponseBody};
 
-/// An answer's body with what lives as long as it: the account, and the permit of the attempt that it came from.
+/// An answer's body with the account that lives as long as it.
 pub(super) struct Ending {
     body: ResponseBody,
-    held: Option<(Account, Option<Permit>)>,
+    account: Option<Account>,
 }
 
 impl Ending {
     /// Ends with `body`; one without bytes to send ends at once, since nobody polls it.
-    pub(super) fn new(
-        body: ResponseBody,
-        account: Account,
-        permit: Option<Permit>,
-        is_sent: bool,
-    ) -> Self {
-        let held = (is_sent && !body.is_end_stream()).then_some((account, permit));
-        Self { body, held }
+    pub(super) fn new(body: ResponseBody, account: Account, is_sent: bool) -> Self {
+        let account = (is_sent && !body.is_end_stream()).then_some(account);
+        Self { body, account }
     }
 }
 
@@ -45,13 +39,12 @@ impl Body for Ending {
                     error = &**error as &dyn std::error::Error,
                     "the answer's body broke"
                 );
-                if let Some((account, _)) = &mut self.held {
+                if let Some(mut account) = self.account.take() {
                     account.broke();
                 }
-                self.held = None;
             }
             // Trailers are an end, too: the body is dropped behind them without being asked for more.
-            Some(Ok(_)) | None => self.held = None,
+            Some(Ok(_)) | None => self.account = None,
         }
         Poll::Ready(frame)
     }
@@ -67,7 +60,7 @@ impl Body for Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some((account, _)) = &mut self.held {
+        if let Some(account) = &mut self.account {
             account.left();
         }
     }

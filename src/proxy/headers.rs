@@ -11,7 +11,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, request};
 
-use crate::retry::fields::{has, present};
+use crate::retry::fields::{has, present, set};
 
 pub use self::hop::{remove_from_trailers, remove_hop_by_hop};
 
@@ -98,7 +98,7 @@ impl Outbound<'_> {
             (Host::Client, Some(host)) => host.clone(),
             _ => self.authority.clone(),
         };
-        headers.insert(HOST, host);
+        set(headers, HOST, host);
         headers.append(VIA, via(parts.version));
         self.tell_client(headers, client_host);
     }

@@ -8,7 +8,7 @@ mod families;
 mod pace;
 
 use http::StatusCode;
-use prometheus::{Histogram, IntCounter, IntCounterVec};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use crate::retry::Reason;
 use crate::retry::callers::CallerSource;
@@ -50,6 +50,8 @@ pub struct RouteMetrics {
     responses: [IntCounter; STATUSES.len() + 1],
     hints: [IntCounter; Source::ALL.len()],
     callers: [IntCounter; CallerSource::ALL.len()],
+    /// Requests of all routes that have no end yet.
+    pub in_flight: IntGauge,
     /// From arrival to the answer's end.
     pub request_duration: Histogram,
     /// From an attempt's start to its answer's head.
@@ -92,7 +94,7 @@ impl RouteMetrics {
         let Families {
             counters,
             durations,
-            ..
+            gauges,
         } = families;
         let of = |family: &IntCounterVec, word: &str| family.with_label_values(&[route, word]);
         Self {
@@ -112,6 +114,7 @@ impl RouteMetrics {
             }),
             hints: Source::ALL.map(|it| counters.hints.with_label_values(&[it.as_str()])),
             callers: CallerSource::ALL.map(|it| counters.callers.with_label_values(&[it.as_str()])),
+            in_flight: gauges.in_flight.clone(),
             request_duration: durations.request.with_label_values(&[route]),
             attempt_duration: durations.attempt.with_label_values(&[route]),
             wait: durations.wait.with_label_values(&[route]),

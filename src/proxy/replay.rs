@@ -101,7 +101,7 @@ enum Keeping {
 impl Replay {
     /// Takes the client's body. It is kept only if `wanted`: whether any outcome could lead to a retry is decided before
     /// a byte is kept, and so is whether a body of known length fits.
-    pub fn new(body: RequestBody, wanted: bool, memory: Arc<Memory>) -> Self {
+    pub fn new(body: RequestBody, wanted: bool, memory: &Arc<Memory>) -> Self {
         if body.is_end_stream() {
             return Self(None);
         }
@@ -135,7 +135,7 @@ impl Replay {
         };
         Self(Some(Arc::new(Shared {
             state: Mutex::new(state),
-            memory,
+            memory: Arc::clone(memory),
             length,
         })))
     }

@@ -115,7 +115,9 @@ impl Drain {
 
     /// Whether a drain has begun.
     pub fn has_begun(&self) -> bool {
-        self.0.borrow().is_some()
+        // What is in there cannot be read without a lock; whether that is what was there at first, can.
+        let may_have_begun = self.0.has_changed().unwrap_or(true);
+        may_have_begun && self.0.borrow().is_some()
     }
 
     /// Whether what would happen at `moment` comes too late.

@@ -30,6 +30,22 @@ pub fn rare<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderV
     }
 }
 
+/// Puts a value in the place of whatever a name has.
+///
+/// To append is what reading a head does with each field, so its code is at hand; that of [`HeaderMap::insert`] is not.
+pub fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let is_each_single = headers.len() == headers.keys_len();
+    match headers.get_mut(&name) {
+        Some(old) if is_each_single => *old = value,
+        Some(_) => {
+            headers.insert(name, value);
+        }
+        None => {
+            headers.append(name, value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::header::{ACCEPT, COOKIE, HOST};
@@ -50,5 +66,29 @@ mod tests {
         assert!(has(&headers, &HOST) && !has(&headers, &ACCEPT));
         assert_eq!(rare(&headers, &COOKIE).unwrap(), "first");
         assert_eq!(rare(&headers, &ACCEPT), None);
+    }
+
+    #[test]
+    fn what_is_set_is_alone() {
+        let mut headers = HeaderMap::new();
+        let mut check = |name: &HeaderName, value: &'static str| {
+            set(&mut headers, name.clone(), HeaderValue::from_static(value));
+            let all: Vec<_> = headers.get_all(name).into_iter().cloned().collect();
+            assert_eq!(all, [value]);
+            headers.append(name, HeaderValue::from_static("another"));
+        };
+
+        check(&HOST, "first");
+        check(&HOST, "in the place of two");
+        check(&COOKIE, "beside two of another name");
+        assert_eq!((headers.len(), headers.keys_len()), (4, 2));
+        headers.remove(HOST);
+        headers.remove(COOKIE);
+        set(&mut headers, HOST, HeaderValue::from_static("first"));
+        set(&mut headers, HOST, HeaderValue::from_static("in its place"));
+        assert_eq!(
+            headers.get_all(HOST).iter().collect::<Vec<_>>(),
+            ["in its place"]
+        );
     }
 }

@@ -1,10 +1,9 @@
 //! An answer that was looked at: what it proves, and whether it asks to come back.
 
-use std::time::Duration;
-
 use http::{Response, response};
 
 use super::Exchange;
+use super::send::Times;
 use crate::clock;
 use crate::proxy::peek::{BodyHead, Peeked};
 use crate::proxy::upstream::AnswerBody;
@@ -20,11 +19,11 @@ pub(super) struct Looked {
 }
 
 impl Exchange<'_> {
-    /// Looks at an answer as far as its status asks for, and says what it proves.
+    /// Looks at an answer as far as its status asks for, and says what it proves. If that takes a while, its time is noted.
     pub(super) async fn look(
         &self,
         response: Response<AnswerBody>,
-        elapsed: Duration,
+        times: &mut Times,
     ) -> Result<Looked, Fault> {
         let rules = &self.lane.policy.rules;
         let (head, body) = response.into_parts();
@@ -33,9 +32,10 @@ impl Exchange<'_> {
                 kind: FaultKind::Closed,
                 sent: Sent::Perhaps,
             };
-            let within = self.deadline.head_within(clock::now());
-            let looking = Box::pin(Peeked::read_ahead(body, within));
-            let (body, seen) = looking.await.map_err(broken)?;
+            let within = self.deadline.head_within(times.at);
+            let looked = Box::pin(Peeked::read_ahead(body, within)).await;
+            times.at = clock::now();
+            let (body, seen) = looked.map_err(broken)?;
             (body, Some(seen))
         } else {
             (Peeked::untouched(body), None)
@@ -45,7 +45,7 @@ impl Exchange<'_> {
             headers: &head.headers,
             body_head: seen.as_ref().map_or(&[], |BodyHead { bytes, .. }| bytes),
             body_complete: seen.as_ref().is_some_and(|seen| seen.complete),
-            elapsed,
+            elapsed: times.elapsed,
         });
         self.lane.metrics.throttle(&outcome);
         Ok(Looked {

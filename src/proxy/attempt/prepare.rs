@@ -24,7 +24,7 @@ use crate::proxy::lane::Lane;
 use crate::proxy::replay::Replay;
 use crate::proxy::shared::Shared;
 use crate::proxy::sign::{Signer, own};
-use crate::retry::fields::has;
+use crate::retry::fields::{has, set};
 use crate::retry::futility::Cell;
 use crate::retry::{IdempotencyKey, Session, Subject, callers};
 
@@ -64,8 +64,8 @@ impl<'a> Exchange<'a> {
         let body = upload(shared, lane, body);
         // What is signed is kept whatever follows: its hash goes up before it.
         let keep = signer.is_some() || session.keeps_body() && !shared.bypass;
-        let replay = Replay::new(body, keep, Arc::clone(&shared.memory));
-        parts.headers.insert(REDRIVE_ATTEMPT, attempt_number(1));
+        let replay = Replay::new(body, keep, &shared.memory);
+        set(&mut parts.headers, REDRIVE_ATTEMPT, attempt_number(1));
         Ok(Box::new(Self {
             shared,
             lane,

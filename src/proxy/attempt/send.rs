@@ -32,13 +32,13 @@ pub(super) struct Attempted {
 
 /// How long an attempt took to its answer's head, or to its end without one.
 #[derive(Clone, Copy)]
-struct Times {
+pub(super) struct Times {
     /// From its start.
     took: Duration,
     /// From the first byte on, or the upload's last: how long the upstream took, and not how long it took to get to it.
-    elapsed: Duration,
+    pub(super) elapsed: Duration,
     /// When it was known what the attempt proves.
-    at: Instant,
+    pub(super) at: Instant,
 }
 
 impl Exchange<'_> {
@@ -69,14 +69,14 @@ impl Exchange<'_> {
                 began = began.max(at);
             }
             let elapsed = ended.saturating_duration_since(began);
-            let answered = match sent {
-                Ok(response) => self.look(response, elapsed).await,
-                Err(fault) => Err(fault),
-            };
-            let times = Times {
+            let mut times = Times {
                 took,
                 elapsed,
-                at: clock::now(),
+                at: ended,
+            };
+            let answered = match sent {
+                Ok(response) => self.look(response, &mut times).await,
+                Err(fault) => Err(fault),
             };
             match answered {
                 Ok(looked) => {

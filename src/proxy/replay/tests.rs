@@ -44,7 +44,7 @@ async fn read(body: RequestBody) -> Bytes {
 
 #[tokio::test]
 async fn every_attempt_reads_the_same_bytes() {
-    let replay = Replay::new(sized(b"one body"), true, memory(100, 100));
+    let replay = Replay::new(sized(b"one body"), true, &memory(100, 100));
 
     let (first, second) = (read(replay.reader()).await, read(replay.reader()).await);
 
@@ -57,7 +57,7 @@ async fn every_attempt_reads_the_same_bytes() {
 async fn a_body_of_known_length_is_given_its_room_at_once() {
     let (mut client, body) = streamed();
     let body = http_body_util::combinators::UnsyncBoxBody::new(Of(20_000, body));
-    let replay = Replay::new(body, true, memory(100_000, 100_000));
+    let replay = Replay::new(body, true, &memory(100_000, 100_000));
     let mut reader = replay.reader();
 
     for _ in 0..2 {
@@ -90,7 +90,7 @@ impl Body for Of {
 #[tokio::test]
 async fn a_later_attempt_reads_the_copy_and_goes_on_with_the_live_stream() {
     let (mut client, body) = streamed();
-    let replay = Replay::new(body, true, memory(100, 100));
+    let replay = Replay::new(body, true, &memory(100, 100));
 
     client
         .send_data(Bytes::from_static(b"early "))
@@ -113,7 +113,7 @@ async fn a_later_attempt_reads_the_copy_and_goes_on_with_the_live_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_superseded_reader_that_waits_is_woken_and_ends() {
     let (client, body) = streamed();
-    let replay = Arc::new(Replay::new(body, true, memory(100, 100)));
+    let replay = Arc::new(Replay::new(body, true, &memory(100, 100)));
     let mut first = replay.reader();
     let waiting = tokio::task::LocalSet::new();
 
@@ -132,7 +132,7 @@ async fn a_superseded_reader_that_waits_is_woken_and_ends() {
 #[tokio::test]
 async fn trailers_are_repeated() {
     let (mut client, body) = streamed();
-    let replay = Replay::new(body, true, memory(100, 100));
+    let replay = Replay::new(body, true, &memory(100, 100));
     let mut trailers = HeaderMap::new();
     trailers.insert("checksum", HeaderValue::from_static("abc"));
 
@@ -152,8 +152,8 @@ async fn trailers_are_repeated() {
 
 #[tokio::test]
 async fn a_body_at_the_limit_is_kept_and_one_byte_more_is_not() {
-    let at_limit = Replay::new(sized(b"12345678"), true, memory(8, 100));
-    let above = Replay::new(sized(b"123456789"), true, memory(8, 100));
+    let at_limit = Replay::new(sized(b"12345678"), true, &memory(8, 100));
+    let above = Replay::new(sized(b"123456789"), true, &memory(8, 100));
 
     assert_eq!(read(at_limit.reader()).await, "12345678");
     assert_eq!(
@@ -170,7 +170,7 @@ async fn a_body_at_the_limit_is_kept_and_one_byte_more_is_not() {
 async fn a_streamed_body_past_the_limit_gives_its_memory_back_and_goes_on() {
     let memory = memory(8, 100);
     let (mut client, body) = streamed();
-    let replay = Replay::new(body, true, Arc::clone(&memory));
+    let replay = Replay::new(body, true, &memory);
     let mut reader = replay.reader();
 
     client
@@ -195,8 +195,8 @@ async fn a_streamed_body_past_the_limit_gives_its_memory_back_and_goes_on() {
 async fn the_process_never_keeps_more_than_its_limit() {
     let memory = memory(8, 12);
 
-    let first = Replay::new(sized(b"12345678"), true, Arc::clone(&memory));
-    let second = Replay::new(sized(b"12345678"), true, Arc::clone(&memory));
+    let first = Replay::new(sized(b"12345678"), true, &memory);
+    let second = Replay::new(sized(b"12345678"), true, &memory);
     read(second.reader()).await;
 
     assert_eq!(second.can_repeat(), Err(Reason::Memory));
@@ -207,7 +207,7 @@ async fn the_process_never_keeps_more_than_its_limit() {
 
 #[tokio::test]
 async fn a_body_that_no_reader_touched_can_be_sent_however_large() {
-    let replay = Replay::new(sized(b"123456789"), true, memory(8, 100));
+    let replay = Replay::new(sized(b"123456789"), true, &memory(8, 100));
 
     drop(replay.reader());
 
@@ -218,7 +218,7 @@ async fn a_body_that_no_reader_touched_can_be_sent_however_large() {
 #[tokio::test]
 async fn nothing_is_kept_of_a_body_that_may_not_be_sent_again() {
     let memory = memory(100, 100);
-    let replay = Replay::new(sized(b"once"), false, Arc::clone(&memory));
+    let replay = Replay::new(sized(b"once"), false, &memory);
 
     assert_eq!(memory.used(), 0);
     assert_eq!(read(replay.reader()).await, "once");
@@ -229,7 +229,7 @@ async fn nothing_is_kept_of_a_body_that_may_not_be_sent_again() {
 async fn a_forgotten_copy_is_freed_once_the_running_attempt_is_past_it() {
     let memory = memory(100, 100);
     let (mut client, body) = streamed();
-    let replay = Replay::new(body, true, Arc::clone(&memory));
+    let replay = Replay::new(body, true, &memory);
     client.send_data(Bytes::from_static(b"copy")).await.unwrap();
     replay.reader().frame().await.unwrap().unwrap();
     let mut second = replay.reader();
@@ -249,7 +249,7 @@ async fn a_forgotten_copy_is_freed_once_the_running_attempt_is_past_it() {
 #[tokio::test]
 async fn a_body_that_fails_says_so_to_every_reader() {
     let (client, body) = streamed();
-    let replay = Replay::new(body, true, memory(100, 100));
+    let replay = Replay::new(body, true, &memory(100, 100));
 
     client.abort("bad chunk".into());
     let first = replay.reader().collect().await;
@@ -268,7 +268,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut client, body) = streamed();
-            let replay = Replay::new(body, true, memory(10_000, 10_000));
+            let replay = Replay::new(body, true, &memory(10_000, 10_000));
             for frame in &frames {
                 client.send_data(Bytes::from(frame.clone())).await.unwrap();
             }
