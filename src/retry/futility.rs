@@ -12,7 +12,7 @@
 //! most [`RETRIES_MIN`] retries, each paid by the budget. And what was neither retried nor asked about for [`FORGET_AFTER`] is
 //! forgotten: it tells nothing about today.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
@@ -22,7 +22,7 @@ use super::classify::{Class, Classified, Kind};
 /// Where futility is learned: a route, a method and the first two segments of a path, as raw bytes.
 ///
 /// Never a label: it comes from the client. Bounded in length; what agrees up to the bound shares a cell.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
     route: usize,
     /// The method, a space (which no method contains), and the start of the path.
@@ -53,7 +53,7 @@ impl Cell {
 /// All cells with retries since their last success.
 #[derive(Debug, Default)]
 pub struct Cells {
-    cells: HashMap<Cell, Memory>,
+    cells: BTreeMap<Cell, Memory>,
     /// Counts uses, to find the cell that was longest unused.
     uses: u64,
 }
@@ -98,10 +98,7 @@ impl Cells {
 
     /// Somebody got through, at a first attempt or a later one; see [`shows_open`]. Whatever was futile here is not any more.
     pub fn on_success(&mut self, cell: &Cell) {
-        // A map hashes its key also where it holds nothing, and it mostly does.
-        if !self.cells.is_empty() {
-            self.cells.remove(cell);
-        }
+        self.cells.remove(cell);
     }
 
     /// Whether a retry because of this outcome would be in vain.

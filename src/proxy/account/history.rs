@@ -13,7 +13,9 @@ use crate::retry::fields::rare;
 /// What came of each attempt. `{}` is for people, `{:#}` is JSON.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    attempts: Vec<Attempt>,
+    /// Those before the last, of which there are mostly none.
+    before: Vec<Attempt>,
+    last: Option<Attempt>,
     made: u32,
 }
 
@@ -45,9 +47,7 @@ impl History {
         answer: Option<(StatusCode, &HeaderMap)>,
     ) {
         self.made = self.made.saturating_add(1);
-        // The last attempt is what was delivered, so it takes the place of one before it.
-        self.attempts.truncate(ATTEMPTS_TOLD_MAX - 1);
-        self.attempts.push(Attempt {
+        let attempt = Attempt {
             class: outcome.class.as_str(),
             status: answer.map(|(status, _)| status.as_u16()),
             ran: Ran::as_str(outcome.ran),
@@ -55,13 +55,24 @@ impl History {
             duration_seconds: took.as_secs_f64(),
             request_id: answer.and_then(|(_, headers)| request_id(headers)),
             because: outcome.because,
-        });
+        };
+        // The last attempt is what was delivered, so it is always told.
+        if let Some(before) = self.last.replace(attempt)
+            && self.before.len() < ATTEMPTS_TOLD_MAX - 1
+        {
+            self.before.push(before);
+        }
+    }
+
+    /// Those that are told.
+    fn told(&self) -> impl Iterator<Item = &Attempt> {
+        self.before.iter().chain(&self.last)
     }
 
     /// The last attempts that are told, as the status page shows them.
     pub(super) fn steps(&self) -> Vec<Step> {
-        let from = self.attempts.len().saturating_sub(STEPS_MAX);
-        let steps = self.attempts[from..].iter().map(|attempt| Step {
+        let skipped = self.told().count().saturating_sub(STEPS_MAX);
+        let steps = self.told().skip(skipped).map(|attempt| Step {
             class: attempt.class,
             status: attempt.status,
             waited: attempt.waited_seconds,
@@ -72,7 +83,7 @@ impl History {
 
     /// What AWS calls the last attempt, if its answer says so.
     pub(super) fn last_request_id(&self) -> Option<&str> {
-        self.attempts.last()?.request_id.as_deref()
+        self.last.as_ref()?.request_id.as_deref()
     }
 
     /// How many attempts were made, told or not.
@@ -84,11 +95,12 @@ impl History {
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
-            let json = serde_json::to_string(&self.attempts).map_err(|_| fmt::Error)?;
+            let told: Vec<&Attempt> = self.told().collect();
+            let json = serde_json::to_string(&told).map_err(|_| fmt::Error)?;
             return f.write_str(&json);
         }
         f.write_str("[")?;
-        for (index, attempt) in self.attempts.iter().enumerate() {
+        for (index, attempt) in self.told().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             write!(f, "{separator}{attempt}")?;
         }
