@@ -36,6 +36,7 @@ pub mod upstream;
 
 mod build;
 
+use std::hint::cold_path;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -145,15 +146,24 @@ impl Proxy {
                     // In a box of its own, so that both are small: the allocator keeps small ones at hand.
                     Box::pin(exchange.run()).await
                 }
-                Ok(Way::Options) => Ok((respond::options(), None)),
-                Err(error) => Err(error),
+                Ok(Way::Options) => {
+                    cold_path();
+                    Ok((respond::options(), None))
+                }
+                Err(error) => {
+                    cold_path();
+                    Err(error)
+                }
             };
             let mut response = match answered {
                 Ok((response, permit)) => {
                     account.answered(response.status(), permit);
                     response
                 }
-                Err(error) => self.refuse(&error, version, &mut account),
+                Err(error) => {
+                    cold_path();
+                    self.refuse(&error, version, &mut account)
+                }
             };
             account.explain(response.headers_mut());
             let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;

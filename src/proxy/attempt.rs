@@ -11,6 +11,7 @@ mod prepare;
 mod seal;
 mod send;
 
+use std::hint::cold_path;
 use std::time::{Duration, Instant};
 
 use http::{Extensions, HeaderMap, Method, Response, Uri};
@@ -90,6 +91,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
         let mut now = self.deadline.arrival;
         if self.signer.is_some() {
+            cold_path();
             Box::pin(self.seal()).await?;
             now = clock::now();
         }
@@ -101,6 +103,7 @@ impl<'a> Exchange<'a> {
         loop {
             let attempted = self.attempt(permit, started).await;
             if let Some(cause) = self.replay.failure() {
+                cold_path();
                 // A client that left is noticed meanwhile, by who drops this, and it is given no answer.
                 tokio::task::yield_now().await;
                 return Err(Error::of_body(cause));
@@ -117,6 +120,7 @@ impl<'a> Exchange<'a> {
             let Next::Again(rest) = next else {
                 return self.deliver(last);
             };
+            cold_path(); // code that nearly no request runs through stands apart from what all of them do
             self.replay.supersede();
             self.account.owes_retry = true;
             let ready = match last.wait(&self.shared.memory) {
@@ -185,6 +189,7 @@ impl<'a> Exchange<'a> {
             Asked::Go(permit) => return Ok((Some(permit), now)),
             Asked::Wait(waiting) => waiting,
         };
+        cold_path();
         let drain = &self.shared.drain;
         let turn = Box::pin(async move {
             tokio::select! {
@@ -217,6 +222,7 @@ impl<'a> Exchange<'a> {
         if outcome.class == Class::Ok {
             return Next::End; // most end here, so that nothing else is asked of them
         }
+        cold_path();
         let circumstances = Circumstances {
             body: self.replay.can_repeat(),
             futile: self.shared.cells().is_futile(now, &self.cell, outcome),

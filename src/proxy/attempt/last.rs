@@ -1,5 +1,6 @@
 //! What would be delivered if the latest attempt were the end.
 
+use std::hint::cold_path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,7 @@ impl Exchange<'_> {
         self.replay.forget();
         match last {
             Last::Answer(answer) if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                cold_path();
                 self.switch(*answer).map(|response| (response, None))
             }
             Last::Answer(answer) => {

@@ -1,5 +1,7 @@
 //! An answer that was looked at: what it proves, and whether it asks to come back.
 
+use std::hint::cold_path;
+
 use http::{Response, response};
 
 use super::Exchange;
@@ -28,6 +30,7 @@ impl Exchange<'_> {
         let rules = &self.lane.policy.rules;
         let (head, body) = response.into_parts();
         let (body, seen) = if rules.wants_body(head.status, &head.headers) {
+            cold_path();
             let broken = |_| Fault {
                 kind: FaultKind::Closed,
                 sent: Sent::Perhaps,
@@ -61,6 +64,7 @@ impl Exchange<'_> {
         if !hint::is_carried_by(head.status) {
             return None;
         }
+        cold_path();
         let reading = hint::read(head.status, &head.headers, clock::wall());
         let metrics = &self.lane.metrics;
         let ignored = metrics.hints(hint::Source::Ignored);

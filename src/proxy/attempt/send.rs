@@ -1,5 +1,6 @@
 //! One attempt: sends the request once, looks at what came back, and says what it proves.
 
+use std::hint::cold_path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,10 @@ impl Exchange<'_> {
                     tally.settle(looked.outcome.class, metrics.attempts(looked.outcome.class));
                     self.answered(looked, permit, times)
                 }
-                Err(fault) => self.unanswered(fault, is_clients, permit, (tally, times)),
+                Err(fault) => {
+                    cold_path();
+                    self.unanswered(fault, is_clients, permit, (tally, times))
+                }
             }
         }
     }
@@ -92,7 +96,10 @@ impl Exchange<'_> {
     async fn send(&self, started: Instant, tally: &Tally) -> Result<Response<AnswerBody>, Fault> {
         let signed = match self.signer {
             // Boxed, since few are signed, and all others would have the room for it.
-            Some(_) => Box::pin(self.signed(started)).await?,
+            Some(_) => {
+                cold_path();
+                Box::pin(self.signed(started)).await?
+            }
             None => None,
         };
         let head = signed.as_deref().map_or_else(|| self.head(), Head::from);
