@@ -134,7 +134,7 @@ impl Proxy {
                 Arc::clone(&self.default),
                 self.told,
                 method.clone(),
-                request.uri().clone(),
+                request.uri().path_and_query().cloned(),
                 self.tracer.open(&request),
             );
             let answered = match self.way(request, client, &mut account) {

@@ -25,7 +25,8 @@ use super::trace::{Attempted, Trace};
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified, Ran};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 /// Which requests are logged (`log.requests`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub struct Account {
     pub trace: Trace,
     method: Method,
     /// Its target, for the beginning of its path.
-    uri: Uri,
+    target: Option<PathAndQuery>,
     is_routed: bool,
     /// When the request came.
     pub arrival: Instant,
@@ -73,14 +74,20 @@ pub struct Account {
 
 impl Account {
     /// Opens the account of a request that is not routed yet: it is the default route's until then.
-    pub fn open(lane: Arc<Lane>, told: Told, method: Method, uri: Uri, trace: Trace) -> Self {
+    pub fn open(
+        lane: Arc<Lane>,
+        told: Told,
+        method: Method,
+        target: Option<PathAndQuery>,
+        trace: Trace,
+    ) -> Self {
         lane.metrics.in_flight.inc();
         Self {
             lane,
             told,
             trace,
             method,
-            uri,
+            target,
             is_routed: false,
             arrival: clock::now(),
             waited: Duration::ZERO,

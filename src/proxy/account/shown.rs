@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
+
 use super::Account;
 use crate::clock;
 use crate::proxy::metrics::RequestOutcome;
@@ -31,7 +33,7 @@ impl Account {
             at: since_epoch(clock::wall()),
             route: self.lane.name.clone(),
             method: shown_method(&self.method),
-            path: shown_path(self.uri.path()),
+            path: shown_path(self.target.as_ref().map_or("", PathAndQuery::path)),
             status: self.status.map(|status| status.as_u16()),
             outcome,
             reason: self.reason.map(Reason::as_str),
