@@ -4,16 +4,38 @@
 //! clock, a drain, an end and the client's hang-up, of which one in a thousand ever comes; asking them all took 2,000
 //! instructions a request. So they are given a waker of their own, which notes that it was them.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use pin_project_lite::pin_project;
 
+/// Which of two futures was first.
+pub(super) enum First<B, A> {
+    /// The busy one.
+    Busy(B),
+    /// The one that was set aside.
+    Aside(A),
+}
+
+/// Waits for either of them: `busy`, or a future that is set aside meanwhile.
+pub(super) async fn beside<B: Future, A: Future>(
+    mut busy: Pin<&mut B>,
+    aside: A,
+) -> First<B::Output, A::Output> {
+    let mut aside = pin!(Aside::new(aside));
+    poll_fn(|cx| match busy.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(First::Busy(done)),
+        Poll::Pending => aside.as_mut().poll(cx).map(First::Aside),
+    })
+    .await
+}
+
 pin_project! {
     /// A future that is polled at first, and then only when it was woken itself.
-    pub(super) struct Aside<F> {
+    struct Aside<F> {
         #[pin]
         future: F,
         bell: Arc<Bell>,
@@ -31,7 +53,7 @@ struct Bell {
 
 impl<F: Future> Aside<F> {
     /// Sets `future` aside.
-    pub(super) fn new(future: F) -> Self {
+    fn new(future: F) -> Self {
         Self {
             future,
             bell: Arc::default(),

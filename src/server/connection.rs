@@ -13,7 +13,7 @@ use prometheus::{IntCounter, IntGauge};
 use tokio::net::TcpStream;
 
 use super::activity::{Activity, Overdue};
-use super::aside::Aside;
+use super::aside::{First, beside};
 use super::counted::Counted;
 use super::ending::{Told, Why};
 use super::http1::{Ahead, Held, Http1, Opened, Over};
@@ -109,10 +109,9 @@ impl Watch {
         let done = {
             let mut carried = pin!(http1.carry());
             loop {
-                let why = tokio::select! {
-                    biased;
-                    done = &mut carried => break done,
-                    why = Aside::new(self.why()) => why,
+                let why = match beside(carried.as_mut(), self.why()).await {
+                    First::Busy(done) => break done,
+                    First::Aside(why) => why,
                 };
                 match why {
                     // It is told in the head of its next answer: closed now, an idle connection might be given a request at this
@@ -151,10 +150,9 @@ impl Watch {
             carried.as_mut().graceful_shutdown();
         }
         let done = loop {
-            let why = tokio::select! {
-                biased;
-                done = &mut carried => break done,
-                why = Aside::new(self.why()) => why,
+            let why = match beside(carried.as_mut(), self.why()).await {
+                First::Busy(done) => break done,
+                First::Aside(why) => why,
             };
             match why {
                 // It loses nothing by it (GOAWAY, RFC 9113 section 6.8).

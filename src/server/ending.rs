@@ -1,11 +1,13 @@
 //! How a connection of a client ends if it does not end by itself, and how all of them do when redrive does: told first, closed
 //! later.
 
+use std::pin::Pin;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Params;
 use super::activity::{Activity, Overdue};
-use super::aside::Aside;
+use super::aside::{First, beside};
 use crate::tcp::SharedTcp;
 
 /// The two steps in which the server ends.
@@ -33,12 +35,10 @@ pub(super) enum Why {
 /// Serves until it is done, or the server is dropped.
 pub(super) async fn or_cut_off(
     dropped: CancellationToken,
-    serve: impl Future<Output = ()> + Unpin,
+    mut serve: impl Future<Output = ()> + Unpin,
 ) {
-    tokio::select! {
-        biased;
-        () = Aside::new(dropped.cancelled()) => {}
-        () = serve => {}
+    match beside(Pin::new(&mut serve), dropped.cancelled()).await {
+        First::Busy(()) | First::Aside(()) => {}
     }
 }
 
