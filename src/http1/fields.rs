@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, HOST, SERVER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
@@ -39,6 +39,8 @@ pub(super) struct Said {
     pub(super) upgrades: bool,
     /// Whether the body waits for a go-ahead (RFC 9110 section 10.1.1).
     pub(super) expects_continue: bool,
+    /// Whether `TE` says that trailers are welcome (RFC 9110 section 10.1.4).
+    pub(super) takes_trailers: bool,
 }
 
 /// Takes over what was found into a head's fields, and says what it means. Makes room for `more` fields to come. A field that says
@@ -60,7 +62,7 @@ pub(super) fn take(
     }
     for field in found {
         let name = match usual(field.name.as_bytes()) {
-            Some(name) => name,
+            Some(name) => name.clone(),
             // A token, so nothing else can be wrong.
             None => HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Refusal::TooLarge)?,
         };
@@ -83,25 +85,68 @@ pub(super) fn take(
     Ok(said)
 }
 
-/// The names that stand in most heads, written as most do: to find them in HTTP's own list takes five times as long, and those of
-/// AWS are in no list.
-fn usual(name: &[u8]) -> Option<HeaderName> {
-    Some(match name {
-        b"Accept" | b"accept" => ACCEPT,
-        b"Accept-Encoding" | b"accept-encoding" => ACCEPT_ENCODING,
-        b"Connection" | b"connection" => CONNECTION,
-        b"Content-Length" | b"content-length" => CONTENT_LENGTH,
-        b"Content-Type" | b"content-type" => CONTENT_TYPE,
-        b"Date" | b"date" => DATE,
-        b"Host" | b"host" => HOST,
-        b"Server" | b"server" => SERVER,
-        b"User-Agent" | b"user-agent" => USER_AGENT,
-        b"x-amzn-RequestId" | b"x-amzn-requestid" => X_AMZN_REQUESTID,
-        b"x-amz-apigw-id" => X_AMZ_APIGW_ID,
-        b"Apigw-Requestid" | b"apigw-requestid" => APIGW_REQUESTID,
-        b"X-Amzn-Trace-Id" | b"x-amzn-trace-id" => X_AMZN_TRACE_ID,
-        _ => return None,
-    })
+/// The name that this is, if it stands in most heads and is written as most do: to find it in HTTP's own list takes five times as
+/// long, and those of AWS are in no list.
+fn usual(name: &[u8]) -> Option<&'static HeaderName> {
+    let usual = USUAL[slot(name)].as_ref()?;
+    let is = |spelling: &[u8]| spelling.get(..usual.length) == Some(name);
+    (is(&usual.written) || is(&usual.lower)).then_some(&usual.name)
+}
+
+/// A name, and how it is written: beside one another in memory.
+struct Usual {
+    written: [u8; USUAL_BYTES_MAX],
+    lower: [u8; USUAL_BYTES_MAX],
+    length: usize,
+    name: HeaderName,
+}
+
+/// The usual names, each in its [`slot`].
+static USUAL: [Option<Usual>; SLOTS] = {
+    let mut slots = [const { None }; SLOTS];
+    place(&mut slots, "Accept", ACCEPT);
+    place(&mut slots, "Accept-Encoding", ACCEPT_ENCODING);
+    place(&mut slots, "Connection", CONNECTION);
+    place(&mut slots, "Content-Length", CONTENT_LENGTH);
+    place(&mut slots, "Content-Type", CONTENT_TYPE);
+    place(&mut slots, "Date", DATE);
+    place(&mut slots, "Host", HOST);
+    place(&mut slots, "Server", SERVER);
+    place(&mut slots, "User-Agent", USER_AGENT);
+    place(&mut slots, "x-amzn-RequestId", X_AMZN_REQUESTID);
+    place(&mut slots, "x-amz-apigw-id", X_AMZ_APIGW_ID);
+    place(&mut slots, "Apigw-Requestid", APIGW_REQUESTID);
+    place(&mut slots, "X-Amzn-Trace-Id", X_AMZN_TRACE_ID);
+    slots
+};
+
+const fn place(slots: &mut [Option<Usual>; SLOTS], written: &str, name: HeaderName) {
+    let written = written.as_bytes();
+    let mut usual = Usual {
+        written: [0; USUAL_BYTES_MAX],
+        lower: [0; USUAL_BYTES_MAX],
+        length: written.len(),
+        name,
+    };
+    let mut at = 0;
+    while at < written.len() {
+        usual.written[at] = written[at];
+        usual.lower[at] = written[at].to_ascii_lowercase();
+        at += 1;
+    }
+    let slot = slot(written);
+    assert!(slots[slot].is_none(), "two usual names in one slot");
+    // Nothing is there that would have to be dropped, which cannot be done while this is compiled.
+    std::mem::forget(std::mem::replace(&mut slots[slot], Some(usual)));
+}
+
+/// Where a name is looked for: by its length, and a letter that is small in each of its spellings. No two of the usual ones share it.
+const fn slot(name: &[u8]) -> usize {
+    let letter = match name {
+        [.., letter, _, _] => *letter as usize,
+        _ => 0,
+    };
+    (5 * name.len() + 2 * letter) % SLOTS
 }
 
 impl Said {
@@ -113,6 +158,15 @@ impl Said {
                     self.length = number(value.as_bytes());
                 }
             }
+            TRANSFER_ENCODING | CONNECTION | UPGRADE | EXPECT | TE => self.hear_more(name, value),
+            _ => {}
+        }
+    }
+
+    /// The same of what few heads say.
+    #[cold]
+    fn hear_more(&mut self, name: &HeaderName, value: &HeaderValue) {
+        match *name {
             TRANSFER_ENCODING => {
                 self.codings += 1;
                 self.is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
@@ -129,6 +183,10 @@ impl Said {
             UPGRADE => self.upgrades = true,
             EXPECT => {
                 self.expects_continue = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            }
+            TE => {
+                self.takes_trailers |=
+                    members(value).any(|it| it.eq_ignore_ascii_case(b"trailers"));
             }
             _ => {}
         }
@@ -205,6 +263,12 @@ pub(super) fn head_length(
     }
 }
 
+/// The longest of the usual names.
+const USUAL_BYTES_MAX: usize = 16;
+
+/// Enough for each of them to have its own.
+const SLOTS: usize = 32;
+
 /// For so many a map makes room by itself when the first of them comes, in smaller blocks of memory than if it is asked to.
 const FEW_FIELDS: usize = 6;
 
@@ -256,7 +320,7 @@ mod tests {
         ] {
             for spelling in [name, &name.to_lowercase()] {
                 let taken_for = HeaderName::from_bytes(spelling.as_bytes()).unwrap();
-                assert_eq!(usual(spelling.as_bytes()), Some(taken_for), "{spelling}");
+                assert_eq!(usual(spelling.as_bytes()), Some(&taken_for), "{spelling}");
             }
         }
     }

@@ -23,6 +23,8 @@ pub struct RequestHead {
     pub expects_continue: bool,
     /// Whether the connection leaves HTTP if the answer agrees, so that what comes behind may be no request.
     pub asks_to_leave: bool,
+    /// Whether the client takes trailers behind its answer.
+    pub takes_trailers: bool,
     /// How many bytes it took, empty lines before it included.
     pub bytes: usize,
 }
@@ -36,7 +38,7 @@ pub fn read_request(
     bytes: &[u8],
     known: usize,
     reading: Reading,
-) -> Result<Option<RequestHead>, Refusal> {
+) -> Result<Option<Box<RequestHead>>, Refusal> {
     let mut found = room();
     let mut request = httparse::Request::new(&mut []);
     let parsed = if is_worth_reading(bytes, known) {
@@ -74,14 +76,16 @@ pub fn read_request(
         Version::HTTP_10
     };
     let framing = framing(&said, is_http_11)?;
-    Ok(Some(RequestHead {
+    // Boxed, since it is handed on several times.
+    Ok(Some(Box::new(RequestHead {
         framing,
         keeps_alive: !said.closes && (is_http_11 || said.keeps_alive),
         expects_continue: is_http_11 && said.expects_continue && framing != Framing::Nothing,
         asks_to_leave: is_http_11 && said.upgrades || parts.method == Method::CONNECT,
+        takes_trailers: said.takes_trailers,
         bytes: length,
         parts,
-    }))
+    })))
 }
 
 /// How many of these bytes are empty lines, which a client may send before a request (RFC 9112 section 2.2).

@@ -24,7 +24,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -40,7 +40,7 @@ use super::refusal;
 use super::terms::Manner;
 use super::{BoxError, Upload};
 use crate::handover::{Giver, Stream, handover};
-use crate::http1::{Framing, Outbox, Refusal, RequestHead};
+use crate::http1::{Case, Framing, Outbox, Refusal, RequestHead};
 
 pub(super) use self::ahead::Ahead;
 pub(super) use self::lent::Lent;
@@ -148,18 +148,16 @@ impl<S> Http1<S> {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
-        // Boxed where it begins, or every connection that waits for a request would have the room for one.
-        let begins = |came: Came| came.map(|head| Box::pin(self.exchange(head)));
         let reading = self.manner.reading;
         loop {
-            let came = poll_fn(|cx| self.wire.poll_head(cx, reading).map_ok(begins));
-            match came.await? {
+            match poll_fn(|cx| self.wire.poll_head(cx, reading)).await? {
                 Came::End => return Ok(None),
                 Came::Nonsense(why) => {
                     self.refuse(why).await?;
                     return Ok(None);
                 }
-                Came::Head(exchange) => match exchange.await? {
+                // Boxed, or every connection that waits for a request would have the room for one.
+                Came::Head(head) => match Box::pin(self.exchange(head)).await? {
                     Next::Request => {}
                     Next::Close => return Ok(None),
                     Next::Leave(giver) => return Ok(Some(giver)),
@@ -170,7 +168,7 @@ impl<S> Http1<S> {
 
     /// One request, from its head to the end of its answer and of its body. It begins at once, so that its future has no room
     /// for the head.
-    fn exchange<F, B>(&self, head: RequestHead) -> impl Future<Output = Result<Next, Ended>>
+    fn exchange<F, B>(&self, head: Box<RequestHead>) -> impl Future<Output = Result<Next, Ended>>
     where
         S: Fn(Request<Upload>) -> F,
         F: Future<Output = Response<B>> + Unpin,
@@ -178,24 +176,25 @@ impl<S> Http1<S> {
         B::Error: Into<BoxError>,
     {
         let flight = self.activity.request_came();
-        let asked = Asked::of(&head.parts);
+        let asked = Asked::of(&head.parts, head.takes_trailers);
         let (has_body, keeps_alive) = (head.framing != Framing::Nothing, head.keeps_alive);
+        let asks_to_leave = head.asks_to_leave;
         let body = if has_body {
             Upload::lent(self.wire.share().lend(&head))
         } else {
             Upload::nothing()
         };
         let mut request = Request::from_parts(head.parts, body);
-        let giver = head.asks_to_leave.then(|| {
-            let (giver, handover) = handover();
-            request.extensions_mut().insert(handover);
-            giver
-        });
-        let answered = self.unless_left((self.service)(request));
+        let giver = asks_to_leave.then(|| may_leave(&mut request));
+        let mut walk = (self.service)(request);
+        let answered = self.unless_left(poll_fn(move |cx| {
+            let answer = ready!(Pin::new(&mut walk).poll(cx));
+            let goes_on = !self.wire.is_stopping() && (!has_body || self.wire.may_settle(cx));
+            Poll::Ready((answer, goes_on))
+        }));
         async move {
-            let answer = answered.await?;
+            let (answer, goes_on) = answered.await?;
             let leaves = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-            let goes_on = poll_fn(|cx| self.wire.goes_on(cx).into()).await;
             let (delivery, stays) = self.delivery(answer, asked, keeps_alive && goes_on, flight);
             self.unless_left(delivery).await??;
             let is_settled = !has_body || poll_fn(|cx| self.wire.poll_settled(cx)).await;
@@ -223,8 +222,13 @@ impl<S> Http1<S> {
         let framed = asked.frame(&mut head, &body, keeps_alive);
         let outbox = Outbox::from(framed.write(&head, self.manner.is_title));
         let encoder = framed.encoder(&head.headers);
-        let delivery = Delivery::new(&self.wire, outbox, encoder, (body, flight));
-        (delivery.in_case(self.manner.is_title), framed.stays)
+        let case = if self.manner.is_title {
+            Case::Title
+        } else {
+            Case::Lower
+        };
+        let delivery = Delivery::new(&self.wire, outbox, (encoder, case), (body, flight));
+        (delivery, framed.stays)
     }
 
     /// What comes of it, unless the client leaves before.
@@ -270,6 +274,14 @@ impl<S> Http1<S> {
             }),
         }
     }
+}
+
+/// Has the request say that it may leave HTTP, and to whom it is handed over then.
+#[cold]
+fn may_leave(request: &mut Request<Upload>) -> Giver {
+    let (giver, handover) = handover();
+    request.extensions_mut().insert(handover);
+    giver
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ const READING: Reading = Reading {
     keeps_case: false,
 };
 
-fn read(head: &str) -> Result<Option<RequestHead>, Refusal> {
+fn read(head: &str) -> Result<Option<Box<RequestHead>>, Refusal> {
     read_request(head.as_bytes(), 0, READING)
 }
 
 #[track_caller]
-fn taken(head: &str) -> RequestHead {
+fn taken(head: &str) -> Box<RequestHead> {
     read(head).unwrap().unwrap()
 }
 
@@ -214,7 +214,7 @@ fn empty_lines_are_counted() {
 }
 
 /// What a head says, in words that can be compared.
-fn said(read: Result<Option<RequestHead>, Refusal>) -> String {
+fn said(read: Result<Option<Box<RequestHead>>, Refusal>) -> String {
     match read {
         Err(refusal) => refusal.status().to_string(),
         Ok(None) => "incomplete".into(),
@@ -226,7 +226,7 @@ fn said(read: Result<Option<RequestHead>, Refusal>) -> String {
                 bytes,
                 parts,
                 ..
-            } = head;
+            } = *head;
             format!(
                 "{framing:?} {keeps_alive} {asks_to_leave} {bytes} {:?} {:?}",
                 parts.uri, parts.headers

@@ -8,24 +8,13 @@ use super::socket::Socket;
 use crate::http1::{Framing, Reading, Refusal, RequestHead, empty_lines, read_request};
 
 /// What came where a request may begin.
-pub(super) enum Came<H = RequestHead> {
+pub(super) enum Came {
     /// A request's head.
-    Head(H),
+    Head(Box<RequestHead>),
     /// What is none, or more than one.
     Nonsense(Refusal),
     /// The end.
     End,
-}
-
-impl Came {
-    /// The same with what is made of a head.
-    pub(super) fn map<T>(self, f: impl FnOnce(RequestHead) -> T) -> Came<T> {
-        match self {
-            Self::Head(head) => Came::Head(f(head)),
-            Self::Nonsense(why) => Came::Nonsense(why),
-            Self::End => Came::End,
-        }
-    }
 }
 
 /// Looks for a request.
@@ -71,7 +60,7 @@ impl Search {
         *self = Self { seen, known };
         if let Some(Came::Head(head)) = &came
             && head.framing == Framing::Chunked
-            && Incoming::of(head.framing).take(socket.ahead()).is_err()
+            && is_at_fault(socket.ahead())
         {
             // Nothing is passed on of a request whose body is known to be at fault.
             let fault = Refusal::Unreadable("chunks that are none");
@@ -100,6 +89,12 @@ fn look(bytes: &[u8], known: usize, reading: Reading) -> Look {
         Ok(None) => Look::in_vain(used, rest.len()),
         Err(refusal) => Look::done(Came::Nonsense(refusal), used),
     }
+}
+
+/// Whether these are no chunks, as far as they have come.
+#[cold]
+fn is_at_fault(chunks: &[u8]) -> bool {
+    Incoming::of(Framing::Chunked).take(chunks).is_err()
 }
 
 impl Look {

@@ -40,11 +40,11 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// A body that is written by `encoder` behind what is in the outbox.
+    /// A body that is written by `encoder` behind what is in the outbox, with trailers in this case.
     pub(super) fn new(
         wire: &'a Wire,
         outbox: Outbox,
-        encoder: Encoder,
+        (encoder, case): (Encoder, Case<'static>),
         (body, flight): (B, Flight),
     ) -> Self {
         let rest = (!encoder.is_over()).then_some((body, flight));
@@ -52,18 +52,10 @@ where
             wire,
             outbox,
             encoder,
-            case: Case::Lower,
+            case,
             rest,
             broke: None,
         }
-    }
-
-    /// The same, with trailers in Title-Case if it `is_title`.
-    pub(super) fn in_case(mut self, is_title: bool) -> Self {
-        if is_title {
-            self.case = Case::Title;
-        }
-        self
     }
 
     /// Takes what is there of the body, as far as there is room. Says whether more of it is waited for.

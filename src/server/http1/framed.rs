@@ -1,8 +1,8 @@
 //! The head of an answer over HTTP/1: how the end of its body is told, and whether the connection stays (RFC 9112 sections 6 and 9).
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request, response};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request, response};
 use http_body::Body;
 
 use crate::http1::{
@@ -48,23 +48,30 @@ impl Told {
                     told.lengths += 1;
                     told.length = told.length.or_else(|| number(value.as_bytes()));
                 }
-                TRANSFER_ENCODING => told.is_coded = true,
-                CONNECTION => told.closes |= lists(value, b"close"),
-                TRAILER => told.has_trailers = true,
+                TRANSFER_ENCODING | CONNECTION | TRAILER => told.hear_more(name, value),
                 _ => {}
             }
         }
         told
     }
+
+    /// What few answers say.
+    #[cold]
+    fn hear_more(&mut self, name: &HeaderName, value: &HeaderValue) {
+        match *name {
+            TRANSFER_ENCODING => self.is_coded = true,
+            CONNECTION => self.closes |= members(value).any(|it| it.eq_ignore_ascii_case(b"close")),
+            _ => self.has_trailers = true,
+        }
+    }
 }
 
 impl Asked {
-    pub(super) fn of(request: &request::Parts) -> Self {
-        let mut wishes = request.headers.iter().filter(|(name, _)| **name == TE);
+    pub(super) fn of(request: &request::Parts, takes_trailers: bool) -> Self {
         Self {
             is_head: request.method == Method::HEAD,
             version: request.version,
-            takes_trailers: wishes.any(|(_, value)| lists(value, b"trailers")),
+            takes_trailers,
         }
     }
 
@@ -207,11 +214,6 @@ fn sized(length: u64) -> Framing {
     }
 }
 
-/// Whether a list has this word.
-fn lists(value: &HeaderValue, word: &[u8]) -> bool {
-    members(value).any(|it| it.eq_ignore_ascii_case(word))
-}
-
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const KEEP_ALIVE: HeaderValue = HeaderValue::from_static("keep-alive");
@@ -251,11 +253,11 @@ mod tests {
             .unwrap()
             .into_parts();
         for (name, value) in fields {
-            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             head.headers.append(name, value.parse().unwrap());
         }
 
-        let framed = Asked::of(&request).frame(&mut head, &body(length), true);
+        let framed = Asked::of(&request, false).frame(&mut head, &body(length), true);
         let written = framed.write(&head, false);
 
         let written = String::from_utf8(written).unwrap();

@@ -6,6 +6,7 @@
 mod held;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -27,6 +28,8 @@ pub(in crate::server) use self::held::Held;
 pub(in crate::server) struct Wire {
     state: Mutex<State>,
     activity: Arc<Activity>,
+    /// Whether the server stops; only whoever carries the connection says so, and asks.
+    is_stopping: AtomicBool,
 }
 
 struct State {
@@ -40,7 +43,6 @@ struct State {
     /// Who waits for more of the body.
     reader: Option<Waker>,
     doing: Doing,
-    is_stopping: bool,
 }
 
 /// What a read of a body brings: a frame, its fault, or its end.
@@ -84,7 +86,7 @@ impl Wire {
         reading: Reading,
     ) -> Poll<io::Result<Came>> {
         let state = &mut *self.lock();
-        if state.is_stopping && state.doing != Doing::Waiting {
+        if self.is_stopping() && state.doing != Doing::Waiting {
             return Poll::Ready(Ok(Came::End));
         }
         state.doing = Doing::Waiting;
@@ -164,10 +166,14 @@ impl Wire {
         wake(&mut state.carrier);
     }
 
-    /// Whether another request may follow, as far as is known: nothing ends, and the body's end is known or still looked for.
-    pub(super) fn goes_on(&self, cx: &mut Context<'_>) -> bool {
-        let mut state = self.lock();
-        !state.is_stopping && state.poll_settled(cx) != Poll::Ready(false)
+    /// Whether another request may follow the body, as far as is known: its end is, or is still looked for.
+    pub(super) fn may_settle(&self, cx: &mut Context<'_>) -> bool {
+        self.lock().poll_settled(cx) != Poll::Ready(false)
+    }
+
+    /// Whether no request follows, since the server stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// The answer is out. Waits until nobody reads the body any more, and says whether its end was found, behind which the next
@@ -233,8 +239,8 @@ impl Wire {
 
     /// The server stops: no request follows. Says whether the connection carries nothing just now.
     pub(in crate::server) fn stops(&self) -> bool {
-        let mut state = self.lock();
-        state.is_stopping = true;
+        self.is_stopping.store(true, Ordering::Relaxed);
+        let state = self.lock();
         state.doing == Doing::Waiting && state.socket.ahead().is_empty()
     }
 

@@ -1,6 +1,7 @@
 //! A connection as whoever carries it holds it: how it begins, and how it ends.
 
 use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -27,11 +28,11 @@ impl Held {
             carrier: None,
             reader: None,
             doing: Doing::Waiting,
-            is_stopping: false,
         };
         let wire = Arc::new(Wire {
             state: Mutex::new(state),
             activity,
+            is_stopping: AtomicBool::new(false),
         });
         Self { wire, tcp }
     }
