@@ -13,6 +13,7 @@
 mod ahead;
 mod came;
 mod delivery;
+mod exchange;
 mod framed;
 mod incoming;
 mod intake;
@@ -22,25 +23,23 @@ mod wire;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 
 use self::came::Came;
-use self::delivery::{Broke, Delivery};
-use self::framed::Asked;
+use self::delivery::Broke;
+use self::exchange::{Exchange, Next};
 
 use super::activity::{Activity, Flight};
 use super::connection::Place;
 use super::refusal;
 use super::terms::Manner;
 use super::{BoxError, Upload};
-use crate::handover::{Giver, Stream, handover};
-use crate::http1::{Case, Framing, Outbox, Refusal, RequestHead};
+use crate::handover::{Giver, Stream};
+use crate::http1::{Outbox, Refusal};
 
 pub(super) use self::ahead::Ahead;
 pub(super) use self::lent::Lent;
@@ -96,14 +95,6 @@ pub(super) enum Ended {
     Disagreed,
 }
 
-/// What follows for the connection when a request is answered.
-enum Next {
-    Request,
-    Close,
-    /// The connection leaves HTTP.
-    Leave(Giver),
-}
-
 impl<S> Http1<S> {
     /// Carries requests until the connection ends, which it does when a request's head cannot be read, too, or until it turns out to
     /// speak HTTP/2.
@@ -157,94 +148,13 @@ impl<S> Http1<S> {
                     return Ok(None);
                 }
                 // Boxed, or every connection that waits for a request would have the room for one.
-                Came::Head(head) => match Box::pin(self.exchange(head)).await? {
+                Came::Head(head) => match Box::pin(Exchange::new(self, head)).await? {
                     Next::Request => {}
                     Next::Close => return Ok(None),
                     Next::Leave(giver) => return Ok(Some(giver)),
                 },
             }
         }
-    }
-
-    /// One request, from its head to the end of its answer and of its body. It begins at once, so that its future has no room
-    /// for the head.
-    fn exchange<F, B>(&self, head: Box<RequestHead>) -> impl Future<Output = Result<Next, Ended>>
-    where
-        S: Fn(Request<Upload>) -> F,
-        F: Future<Output = Response<B>> + Unpin,
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<BoxError>,
-    {
-        let flight = self.activity.request_came();
-        let asked = Asked::of(&head.parts, head.takes_trailers);
-        let (has_body, keeps_alive) = (head.framing != Framing::Nothing, head.keeps_alive);
-        let asks_to_leave = head.asks_to_leave;
-        let body = if has_body {
-            Upload::lent(self.wire.share().lend(&head))
-        } else {
-            Upload::nothing()
-        };
-        let mut request = Request::from_parts(head.parts, body);
-        let giver = asks_to_leave.then(|| may_leave(&mut request));
-        let mut walk = (self.service)(request);
-        let answered = self.unless_left(poll_fn(move |cx| {
-            let answer = ready!(Pin::new(&mut walk).poll(cx));
-            let goes_on = !self.wire.is_stopping() && (!has_body || self.wire.may_settle(cx));
-            Poll::Ready((answer, goes_on))
-        }));
-        async move {
-            let (answer, goes_on) = answered.await?;
-            let leaves = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-            let (delivery, stays) = self.delivery(answer, asked, keeps_alive && goes_on, flight);
-            self.unless_left(delivery).await??;
-            let is_settled = !has_body || poll_fn(|cx| self.wire.poll_settled(cx)).await;
-            Ok(match giver {
-                Some(giver) if leaves && is_settled => Next::Leave(giver),
-                _ if stays && is_settled && !leaves => Next::Request,
-                _ => Next::Close,
-            })
-        }
-    }
-
-    /// An answer on its way, and whether the connection stays behind it.
-    fn delivery<B>(
-        &self,
-        answer: Response<B>,
-        asked: Asked,
-        keeps_alive: bool,
-        flight: Flight,
-    ) -> (Delivery<'_, B>, bool)
-    where
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<BoxError>,
-    {
-        let (mut head, body) = answer.into_parts();
-        let framed = asked.frame(&mut head, &body, keeps_alive);
-        let outbox = Outbox::from(framed.write(&head, self.manner.is_title));
-        let encoder = framed.encoder(&head.headers);
-        let case = if self.manner.is_title {
-            Case::Title
-        } else {
-            Case::Lower
-        };
-        let delivery = Delivery::new(&self.wire, outbox, (encoder, case), (body, flight));
-        (delivery, framed.stays)
-    }
-
-    /// What comes of it, unless the client leaves before.
-    fn unless_left<T>(
-        &self,
-        mut done: impl Future<Output = T> + Unpin,
-    ) -> impl Future<Output = Result<T, Ended>> {
-        poll_fn(move |cx| {
-            if let Poll::Ready(done) = Pin::new(&mut done).poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            if self.looks_for_end && self.wire.poll_left(cx).is_ready() {
-                return Poll::Ready(Err(Ended::Left));
-            }
-            Poll::Pending
-        })
     }
 
     /// Tells a client that what it sent is no request.
@@ -274,14 +184,6 @@ impl<S> Http1<S> {
             }),
         }
     }
-}
-
-/// Has the request say that it may leave HTTP, and to whom it is handed over then.
-#[cold]
-fn may_leave(request: &mut Request<Upload>) -> Giver {
-    let (giver, handover) = handover();
-    request.extensions_mut().insert(handover);
-    giver
 }
 
 #[cfg(test)]

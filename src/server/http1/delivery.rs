@@ -20,7 +20,7 @@ pub(super) struct Delivery<'a, B> {
     encoder: Encoder,
     case: Case<'static>,
     /// What is left of the body, and its request; `None` when all of it is in the outbox.
-    rest: Option<(B, Flight)>,
+    rest: Option<(B, Option<Flight>)>,
     broke: Option<Broke>,
 }
 
@@ -45,9 +45,9 @@ where
         wire: &'a Wire,
         outbox: Outbox,
         (encoder, case): (Encoder, Case<'static>),
-        (body, flight): (B, Flight),
+        rest: (B, Option<Flight>),
     ) -> Self {
-        let rest = (!encoder.is_over()).then_some((body, flight));
+        let rest = (!encoder.is_over()).then_some(rest);
         Self {
             wire,
             outbox,

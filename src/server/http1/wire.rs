@@ -79,7 +79,8 @@ impl Wire {
         }
     }
 
-    /// Waits for the next request's head.
+    /// Waits for the next request's head. Apart, since it is most of what a connection does, and needs little room on the stack.
+    #[inline(never)]
     pub(super) fn poll_head(
         &self,
         cx: &mut Context<'_>,
@@ -103,6 +104,7 @@ impl Wire {
     }
 
     /// The body of the request whose head came. From now on whoever has it reads the connection.
+    #[inline(never)]
     pub(super) fn lend(self: &Arc<Self>, head: &RequestHead) -> Lent {
         let mut state = self.lock();
         state.turn += 1;
