@@ -91,6 +91,7 @@ impl Encoder {
 }
 
 /// The trailers that a head announces (RFC 9110 section 6.6.2).
+#[cold]
 fn announced(head: &HeaderMap) -> Vec<HeaderName> {
     if !head.keys().any(|name| *name == TRAILER) {
         return Vec::new();

@@ -63,13 +63,12 @@ pub(super) fn take(
     for field in found {
         let name = match usual(field.name.as_bytes()) {
             Some(name) => name.clone(),
-            // A token, so nothing else can be wrong.
-            None => HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Refusal::TooLarge)?,
+            None => other(field.name.as_bytes())?,
         };
         if let Some(written) = &mut written {
             written.note(&name, copied.part(field.name.as_bytes()));
         }
-        if name == CONNECTION && matches!(field.value, b"keep-alive" | b"Keep-Alive") {
+        if name == CONNECTION && (field.value == b"keep-alive" || field.value == b"Keep-Alive") {
             // What nearly everybody says, and nobody but this connection has to hear.
             said.keeps_alive = true;
             continue;
@@ -83,6 +82,13 @@ pub(super) fn take(
         extensions.insert(written);
     }
     Ok(said)
+}
+
+/// Any other name. Apart from the usual ones, which have a short way.
+#[inline(never)]
+fn other(name: &[u8]) -> Result<HeaderName, Refusal> {
+    // A token, so nothing else can be wrong.
+    HeaderName::from_bytes(name).map_err(|_| Refusal::TooLarge)
 }
 
 /// The name that this is, if it stands in most heads and is written as most do: to find it in HTTP's own list takes five times as
@@ -137,7 +143,7 @@ const fn place(slots: &mut [Option<Usual>; SLOTS], written: &str, name: HeaderNa
     let slot = slot(written);
     assert!(slots[slot].is_none(), "two usual names in one slot");
     // Nothing is there that would have to be dropped, which cannot be done while this is compiled.
-    std::mem::forget(std::mem::replace(&mut slots[slot], Some(usual)));
+    std::mem::forget(slots[slot].replace(usual));
 }
 
 /// Where a name is looked for: by its length, and a letter that is small in each of its spellings. No two of the usual ones share it.

@@ -30,6 +30,7 @@ pub enum Case<'a> {
 
 impl AsWritten {
     /// Notes that the next field of this name came with it written so.
+    #[cold]
     pub(super) fn note(&mut self, name: &HeaderName, written: Bytes) {
         self.0.append(name, written);
     }
@@ -78,11 +79,7 @@ pub fn write_fields(to: &mut Vec<u8>, fields: &HeaderMap, case: Case<'_>) {
                 // Fields of one name stand beside one another.
                 let mine = ways.take().filter(|ways| ways.name == name);
                 let ways = ways.insert(mine.unwrap_or_else(|| Ways::of(names, name)));
-                match ways.written.next() {
-                    Some(written) => to.extend_from_slice(written),
-                    None if is_title => write_title(to, name),
-                    None => to.extend_from_slice(name.as_str().as_bytes()),
-                }
+                ways.write_next(to, is_title);
             }
         }
         to.extend_from_slice(b": ");
@@ -98,14 +95,25 @@ struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
+    #[cold]
     fn of(names: &'a AsWritten, name: &'a HeaderName) -> Self {
         Self {
             name,
             written: names.0.get_all(name).into_iter(),
         }
     }
+
+    #[cold]
+    fn write_next(&mut self, to: &mut Vec<u8>, is_title: bool) {
+        match self.written.next() {
+            Some(written) => to.extend_from_slice(written),
+            None if is_title => write_title(to, self.name),
+            None => to.extend_from_slice(self.name.as_str().as_bytes()),
+        }
+    }
 }
 
+#[cold]
 fn write_title(to: &mut Vec<u8>, name: &HeaderName) {
     let mut before = b'-';
     for byte in name.as_str().bytes() {
