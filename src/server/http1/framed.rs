@@ -36,6 +36,8 @@ struct Told {
     length: Option<u64>,
     is_coded: bool,
     has_trailers: bool,
+    /// Whether there is a `Connection`, and whether it says `close`.
+    is_connected: bool,
     closes: bool,
 }
 
@@ -60,7 +62,10 @@ impl Told {
     fn hear_more(&mut self, name: &HeaderName, value: &HeaderValue) {
         match *name {
             TRANSFER_ENCODING => self.is_coded = true,
-            CONNECTION => self.closes |= members(value).any(|it| it.eq_ignore_ascii_case(b"close")),
+            CONNECTION => {
+                self.is_connected = true;
+                self.closes |= members(value).any(|it| it.eq_ignore_ascii_case(b"close"));
+            }
             _ => self.has_trailers = true,
         }
     }
@@ -94,7 +99,7 @@ impl Asked {
         }
         let stays = keeps_alive && !told.closes && framing != Framing::ToTheEnd;
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
-            self.tell(&mut head.headers, stays, told.closes);
+            self.tell(&mut head.headers, stays, &told);
         }
         Framed {
             version: self.version,
@@ -154,25 +159,28 @@ impl Asked {
         match exact {
             Some(0) | None if self.is_head => Framing::Nothing,
             Some(exact) => {
-                headers.insert(CONTENT_LENGTH, exact.into());
+                headers.append(CONTENT_LENGTH, exact.into());
                 sized(exact)
             }
             None if self.version == Version::HTTP_10 => Framing::ToTheEnd,
             None => {
-                headers.insert(TRANSFER_ENCODING, CHUNKED);
+                headers.append(TRANSFER_ENCODING, CHUNKED);
                 Framing::Chunked
             }
         }
     }
 
     /// Tells the client whether the connection stays, where it would think otherwise.
-    fn tell(self, headers: &mut HeaderMap, stays: bool, closes: bool) {
+    fn tell(self, headers: &mut HeaderMap, stays: bool, told: &Told) {
         match (self.version, stays) {
-            (Version::HTTP_10, true) => {
+            (Version::HTTP_10, true) if told.is_connected => {
                 headers.insert(CONNECTION, KEEP_ALIVE);
             }
+            (Version::HTTP_10, true) => {
+                headers.append(CONNECTION, KEEP_ALIVE);
+            }
             (Version::HTTP_10, false) | (_, true) => {}
-            (_, false) if closes => {}
+            (_, false) if told.closes => {}
             (_, false) => {
                 headers.append(CONNECTION, CLOSE);
             }
@@ -339,6 +347,9 @@ mod tests {
     fn who_speaks_http_1_0_gets_no_chunks_and_is_told_when_the_connection_stays() {
         let kept = "content-length: 4\r\nconnection: keep-alive";
         check(OLD, (200, &[], Some(4)), (kept, Framing::Sized(4), true));
+        let said = [("connection", "x"), ("content-length", "4")];
+        let kept = "connection: keep-alive\r\ncontent-length: 4";
+        check(OLD, (200, &said, Some(4)), (kept, Framing::Sized(4), true));
         check(
             OLD,
             (200, &[("trailer", "x")], None),
