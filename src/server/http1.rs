@@ -1,8 +1,9 @@
 //! A client's connection of HTTP/1 (RFC 9112), one request after the other, on the connection's own task.
 //!
-//! [`Http1::carry`] is the whole of it: wait for a **head**, which is judged once, where it is read ([`crate::http1`]); ask the
-//! **service**; **deliver** its answer ([`delivery`]); find the end of a **body** that nobody has read, or close. What a client
-//! sends ahead waits for its turn, and what is behind a request that asks to leave HTTP is looked at only when the answer is no 101.
+//! [`Http1::carry`] is the whole of it: wait for a **head**, which is judged once, where it is read ([`crate::http1`]); then, for each of
+//! them ([`exchange`]), ask the **service**; **deliver** its answer ([`delivery`]); find the end of a **body** that nobody has read, or
+//! close. What a client sends ahead waits for its turn, and what is behind a request that asks to leave HTTP is looked at only when the
+//! answer is no 101.
 //!
 //! A body is read by whoever has it, off the connection itself ([`lent`]); both share its bytes ([`wire`]). A connection that waits for
 //! a request has no buffer and nothing else but that wait.
