@@ -10,6 +10,7 @@ mod distrust;
 mod http1;
 mod http2;
 mod lease;
+mod ledger;
 mod mark;
 mod offer;
 mod pool;
@@ -178,8 +179,7 @@ impl Upstream {
         async move {
             loop {
                 let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
-                lease.expect(tally.mark());
-                let Unanswered { kind, untouched } = match lease.send(head, body).await {
+                match lease.send(head, body, tally).await {
                     Ok(answer) => {
                         let received = received(answer, lease, asks_upgrade);
                         return received.ok_or_else(|| Fault {
@@ -187,28 +187,40 @@ impl Upstream {
                             sent: tally.sent(),
                         });
                     }
-                    Err(unanswered) => unanswered,
-                };
-                // On a shared connection a byte may have been somebody else's, and HTTP/2 alone knows.
-                let sent = match (&untouched, &lease) {
-                    (Some(_), Lease::Stream(_)) => Sent::Nothing,
-                    _ => tally.sent(),
-                };
-                match untouched {
-                    Some(unsent) if lease.is_reused() && sent == Sent::Nothing => body = unsent,
-                    _ => {
-                        let kind = match kind {
-                            FaultKind::Closed if lease.is_alerted() => FaultKind::TlsAlert,
-                            kind => kind,
-                        };
-                        if kind == FaultKind::Http1Required {
-                            self.pool.require_http1();
-                        }
-                        return Err(Fault { kind, sent });
-                    }
+                    Err(unanswered) => body = self.untouched(unanswered, lease, tally)?,
                 }
             }
         }
+    }
+
+    /// The body of a request that got no answer, if it is to be sent on another connection.
+    #[cold]
+    fn untouched(
+        &self,
+        unanswered: Unanswered,
+        mut lease: Lease,
+        tally: &Tally,
+    ) -> Result<RequestBody, Fault> {
+        let Unanswered { kind, untouched } = unanswered;
+        // On a shared connection a byte may have been somebody else's, and HTTP/2 alone knows.
+        let sent = match (&untouched, &lease) {
+            (Some(_), Lease::Stream(_)) => Sent::Nothing,
+            _ => tally.sent(),
+        };
+        if let Some(untouched) = untouched
+            && lease.is_reused()
+            && sent == Sent::Nothing
+        {
+            return Ok(untouched);
+        }
+        let kind = match kind {
+            FaultKind::Closed if lease.is_alerted() => FaultKind::TlsAlert,
+            kind => kind,
+        };
+        if kind == FaultKind::Http1Required {
+            self.pool.require_http1();
+        }
+        Err(Fault { kind, sent })
     }
 }
 

@@ -14,7 +14,6 @@ mod upload;
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -28,7 +27,9 @@ use self::awaited::{Awaited, poll_some};
 use self::upload::{Unsent, Upload};
 use super::http2::HEADER_BYTES_MAX;
 use super::lease::Unanswered;
-use super::wire::{Held, Ledger, Transport, Wire};
+use super::ledger::Noted;
+use super::mark::Tally;
+use super::wire::{Held, Transport, Wire};
 use super::{Head, HeaderCase};
 use crate::clock;
 use crate::http1::{AsWritten, Case, Framing, Reading, number, request_head, write_fields};
@@ -47,8 +48,6 @@ pub(super) struct Connection {
     /// What of the latest request goes on by itself.
     apart: Option<Apart>,
     header_case: HeaderCase,
-    /// Who is told of the next byte written.
-    pub(super) ledger: Arc<Ledger>,
     /// When it was made.
     pub(super) born: Instant,
 }
@@ -81,23 +80,22 @@ enum Progress {
 impl Connection {
     /// Speaks HTTP/1.1 over a transport that was just made.
     pub(super) fn open(transport: Transport, header_case: HeaderCase, held: Held) -> Self {
-        let ledger = Arc::new(Ledger::default());
         Self {
-            socket: Socket::new(Wire::of(transport, Arc::clone(&ledger), held)),
+            socket: Socket::new(Wire::of(transport, Noted::default(), held)),
             apart: None,
             header_case,
-            ledger,
             born: clock::now(),
         }
     }
 
-    /// Sends a request, and returns the answer as soon as its head is there.
+    /// Sends a request, and returns the answer as soon as its head is there; `tally` is told of the first byte.
     ///
     /// A connection that is found closed, or on which something came that nobody asked for, gets nothing of it.
     pub(super) async fn send(
         &mut self,
         head: Head<'_>,
         body: RequestBody,
+        tally: &Tally,
         tasks: &TaskTracker,
     ) -> Result<Answered, Unanswered> {
         if self.has_news() {
@@ -113,7 +111,9 @@ impl Connection {
         let mut upload = self.upload(head, body);
         let mut awaited = Awaited::new(head.method, reading);
         let mut progress = Progress::UnderWay;
-        let answered = poll_fn(|cx| self.poll(cx, &mut upload, &mut progress, &mut awaited)).await;
+        self.socket.take_written(); // the end of the last upload is none of this one
+        let answered =
+            poll_fn(|cx| self.poll(cx, &mut upload, tally, &mut progress, &mut awaited)).await;
         let answered = answered.map_err(|error| {
             let kind = error.kind();
             let error = &error as &dyn std::error::Error;
@@ -127,8 +127,8 @@ impl Connection {
             Progress::Written => {}
             // It goes on whether or not the client takes anything of the answer.
             Progress::UnderWay => {
-                let socket = self.socket.clone();
-                self.apart = Some(upload.run_apart(socket, tasks));
+                tally.first_byte(); // if nothing is written yet, it may be at any moment
+                self.apart = Some(upload.run_apart(self.socket.share(), tasks));
             }
             // Who was not heard to its end cannot leave HTTP.
             Progress::Refused(_) if answered.head.status == StatusCode::SWITCHING_PROTOCOLS => {
@@ -152,6 +152,7 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         upload: &mut Upload,
+        tally: &Tally,
         progress: &mut Progress,
         awaited: &mut Awaited<'_>,
     ) -> Poll<Result<Answered, NoAnswer>> {
@@ -162,7 +163,11 @@ impl Connection {
             {
                 return Poll::Ready(answered);
             }
-            *progress = match upload.poll(cx, &mut self.socket) {
+            let written = upload.poll(cx, &mut self.socket);
+            if self.socket.take_written() {
+                tally.first_byte();
+            }
+            *progress = match written {
                 Poll::Pending => Progress::UnderWay,
                 Poll::Ready(Ok(())) => Progress::Written,
                 Poll::Ready(Err(unsent @ Unsent::Refused(_))) => Progress::Refused(unsent),
@@ -217,6 +222,11 @@ impl Connection {
     /// Whether nothing has come on an unused connection, as the kernel knows at this moment.
     pub(super) fn is_quiet(&self) -> bool {
         self.socket.is_quiet()
+    }
+
+    /// Whether the peer broke off TLS with an alert.
+    pub(super) fn is_alerted(&mut self) -> bool {
+        self.socket.is_alerted()
     }
 
     /// What goes on by itself, and has to end before another request.

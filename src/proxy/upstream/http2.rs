@@ -17,7 +17,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::wire::{Held, Ledger, Wire};
+use super::ledger::Ledger;
+use super::wire::{Held, Wire};
 use crate::proxy::body::RequestBody;
 use crate::retry::classify::{Fault, FaultKind, Sent};
 

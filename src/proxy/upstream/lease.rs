@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Head;
 use super::http1::{Answered, Connection};
 use super::http2;
-use super::mark::Mark;
+use super::mark::Tally;
 use super::pool::Inner;
 use super::streams::Stream;
 use crate::proxy::body::RequestBody;
@@ -54,18 +54,10 @@ pub(super) enum Answer {
 pub(super) type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, Unanswered>> + Send + 'a>>;
 
 impl Lease {
-    /// The next byte written on the connection may be the first of this attempt.
-    pub(super) fn expect(&self, mark: Arc<Mark>) {
-        match self {
-            Self::Whole(whole) => whole.connection.ledger.expect(mark),
-            Self::Stream(stream) => stream.ledger().expect(mark),
-        }
-    }
-
     /// Whether the upstream broke off the connection with a TLS alert.
-    pub(super) fn is_alerted(&self) -> bool {
+    pub(super) fn is_alerted(&mut self) -> bool {
         match self {
-            Self::Whole(whole) => whole.connection.ledger.is_alerted(),
+            Self::Whole(whole) => whole.connection.is_alerted(),
             Self::Stream(stream) => stream.ledger().is_alerted(),
         }
     }
@@ -78,19 +70,24 @@ impl Lease {
         }
     }
 
-    /// Sends a request, and returns the answer as soon as its head is there.
+    /// Sends a request, and returns the answer as soon as its head is there; `tally` is told of the first byte.
     ///
     /// Boxed here, since everything that waits for it would else have room for a request or two more, and be moved with it.
-    pub(super) fn send<'a>(&'a mut self, head: Head<'a>, body: RequestBody) -> Sending<'a> {
+    pub(super) fn send<'a>(
+        &'a mut self,
+        head: Head<'a>,
+        body: RequestBody,
+        tally: &'a Tally,
+    ) -> Sending<'a> {
         match self {
             Self::Whole(Whole {
                 connection, pool, ..
             }) => Box::pin(async move {
-                let sent = connection.send(head, body, &pool.tasks).await;
+                let sent = connection.send(head, body, tally, &pool.tasks).await;
                 sent.map(Answer::Whole)
             }),
             Self::Stream(stream) => Box::pin(async move {
-                let sent = send_in_stream(stream, head, body).await;
+                let sent = send_in_stream(stream, head, body, tally).await;
                 sent.map(Answer::Stream)
             }),
         }
@@ -101,7 +98,9 @@ async fn send_in_stream(
     stream: &Stream,
     head: Head<'_>,
     body: RequestBody,
+    tally: &Tally,
 ) -> Result<Response<Incoming>, Unanswered> {
+    stream.ledger().expect(tally.mark());
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = head.uri.clone();

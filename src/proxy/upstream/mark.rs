@@ -5,8 +5,7 @@
 //! connection says "first byte", the request says "this is the class" or, by dropping its [`Tally`], "nobody waits any
 //! more". Whoever comes second counts.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use prometheus::IntCounter;
@@ -17,37 +16,47 @@ use crate::retry::classify::{Class, Sent};
 /// The state that the connection and the request share.
 #[derive(Debug)]
 pub(super) struct Mark {
-    state: AtomicU8,
-    began: OnceLock<Instant>,
+    state: Mutex<State>,
     cancelled: IntCounter,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Nothing is written, and somebody waits.
+    Idle,
+    /// The first byte was handed to a connection then, and somebody waits.
+    Written(Instant),
+    /// Nothing is written, and nobody waits.
+    Abandoned,
+    /// It is counted, or will not be.
+    Counted,
 }
 
 /// The request's end of a mark. Dropped without a class, the attempt counts as cancelled if a byte was ever written.
 #[derive(Debug)]
 pub struct Tally {
     mark: Arc<Mark>,
+    is_settled: bool,
 }
-
-const IDLE: u8 = 0;
-const WRITTEN: u8 = 1;
-const ABANDONED: u8 = 2;
-const COUNTED: u8 = 3;
 
 impl Mark {
     /// The connection was handed the attempt's first byte.
     pub(super) fn first_byte(&self) {
-        // Only the first byte's moment is kept; a later call changes nothing.
-        self.began.get_or_init(clock::now);
-        let previous = self
-            .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
-                IDLE => Some(WRITTEN),
-                ABANDONED => Some(COUNTED),
-                _ => None,
-            });
-        if previous == Ok(ABANDONED) {
-            self.cancelled.inc();
+        let mut state = self.state();
+        match *state {
+            State::Idle => *state = State::Written(clock::now()),
+            State::Abandoned => {
+                *state = State::Counted;
+                self.cancelled.inc();
+            }
+            // Only the first byte's moment is kept.
+            State::Written(_) | State::Counted => {}
         }
+    }
+
+    /// Held for nanoseconds.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,10 +65,10 @@ impl Tally {
     pub fn new(cancelled: IntCounter) -> Self {
         Self {
             mark: Arc::new(Mark {
-                state: AtomicU8::new(IDLE),
-                began: OnceLock::new(),
+                state: Mutex::new(State::Idle),
                 cancelled,
             }),
+            is_settled: false,
         }
     }
 
@@ -68,26 +77,34 @@ impl Tally {
         Arc::clone(&self.mark)
     }
 
+    /// A connection was handed the attempt's first byte.
+    pub(super) fn first_byte(&self) {
+        self.mark.first_byte();
+    }
+
     /// When the first byte was handed to a connection; `None` before that.
     pub fn began(&self) -> Option<Instant> {
-        self.mark.began.get().copied()
+        match *self.mark.state() {
+            State::Written(at) => Some(at),
+            State::Idle | State::Abandoned | State::Counted => None,
+        }
     }
 
     /// Whether a byte was handed to a connection.
     pub fn sent(&self) -> Sent {
-        if self.mark.state.load(Ordering::Acquire) == IDLE {
-            Sent::Nothing
-        } else {
-            Sent::Perhaps
+        match *self.mark.state() {
+            State::Idle => Sent::Nothing,
+            State::Written(_) | State::Abandoned | State::Counted => Sent::Perhaps,
         }
     }
 
     /// The attempt ended in this class: counts it, as far as it counts.
     ///
     /// One that nothing was written of counts only as [`Class::Unsent`].
-    pub fn settle(self, class: Class, counter: &IntCounter) {
-        let previous = self.mark.state.swap(COUNTED, Ordering::AcqRel);
-        if previous == WRITTEN || class == Class::Unsent {
+    pub fn settle(mut self, class: Class, counter: &IntCounter) {
+        self.is_settled = true;
+        let before = std::mem::replace(&mut *self.mark.state(), State::Counted);
+        if matches!(before, State::Written(_)) || class == Class::Unsent {
             counter.inc();
         }
     }
@@ -95,16 +112,17 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        let previous = self
-            .mark
-            .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
-                IDLE => Some(ABANDONED),
-                WRITTEN => Some(COUNTED),
-                _ => None,
-            });
-        if previous == Ok(WRITTEN) {
-            self.mark.cancelled.inc();
+        if self.is_settled {
+            return;
+        }
+        let mut state = self.mark.state();
+        match *state {
+            State::Idle => *state = State::Abandoned,
+            State::Written(_) => {
+                *state = State::Counted;
+                self.mark.cancelled.inc();
+            }
+            State::Abandoned | State::Counted => {}
         }
     }
 }

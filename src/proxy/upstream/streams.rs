@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::ConnectionParams;
 use super::http2::Connection;
-use super::wire::Ledger;
+use super::ledger::Ledger;
 use crate::clock;
 use crate::proxy::body::RequestBody;
 

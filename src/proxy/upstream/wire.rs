@@ -1,41 +1,30 @@
-//! The bytes of one connection to the upstream, and who handed it the first one.
+//! The bytes of one connection to the upstream, and who is told what comes of them.
 //!
 //! Whether a byte was written decides whether a failed request may be sent again, and nobody else can tell. So the stream
-//! under HTTP keeps a [`Ledger`]: which attempts the next byte may be the first of.
+//! under HTTP has a [`Witness`](super::ledger).
 //!
 //! A write that fails over TLS counts as written: TLS has taken the bytes by then, and does not say how many of them the socket
 //! took before it took no more.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
 use super::distrust;
-use super::mark::Mark;
+use super::ledger::Witness;
 use super::offer::HTTP2;
 use crate::tcp::SharedTcp;
 
-/// Whose first byte the next one written may be.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    marks: Mutex<Vec<Arc<Mark>>>,
-    heard: AtomicBool,
-    alerted: AtomicBool,
-    conversed: Notify,
-}
-
-/// A connection's stream whose writes are entered in a [`Ledger`].
+/// A connection's stream, and who is told what happens on it.
 #[derive(Debug)]
-pub(super) struct Wire<S> {
+pub(super) struct Wire<S, W> {
     stream: S,
-    ledger: Arc<Ledger>,
+    pub(super) witness: W,
     /// Whether TLS stands before the socket.
     is_secured: bool,
     _held: Held,
@@ -56,42 +45,6 @@ pub(super) enum Transport {
     Plain(SharedTcp),
     /// TLS; what is counted is what was handed to it.
     Tls(Box<TlsStream<SharedTcp>>),
-}
-
-impl Ledger {
-    /// From now on the next byte written may be the first of this attempt.
-    pub(super) fn expect(&self, mark: Arc<Mark>) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        if marks.len() >= MARKS_MAX {
-            marks.retain(|mark| Arc::strong_count(mark) > 1);
-        }
-        marks.push(mark);
-    }
-
-    /// Told whenever something is written after the peer was heard: an HTTP/2 connection has then taken note of the peer's
-    /// SETTINGS, if it heard any, since it acknowledges them.
-    pub(super) fn conversed(&self) -> &Notify {
-        &self.conversed
-    }
-
-    /// Whether the peer broke off TLS with an alert: in TLS 1.3 it may turn down our certificate after the handshake.
-    pub(super) fn is_alerted(&self) -> bool {
-        self.alerted.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self) {
-        self.mark();
-        if self.heard.swap(false, Ordering::Relaxed) {
-            self.conversed.notify_one();
-        }
-    }
-
-    fn mark(&self) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        for mark in marks.drain(..) {
-            mark.first_byte();
-        }
-    }
 }
 
 impl Held {
@@ -118,25 +71,25 @@ impl Transport {
     }
 }
 
-impl<S> Wire<S> {
-    /// A stream that is taken for TLS, whose writes are entered in `ledger`.
-    pub(super) fn new(stream: S, ledger: Arc<Ledger>, held: Held) -> Self {
+impl<S, W> Wire<S, W> {
+    /// A stream that is taken for TLS.
+    pub(super) fn new(stream: S, witness: W, held: Held) -> Self {
         Self {
             stream,
-            ledger,
+            witness,
             is_secured: true,
             _held: held,
         }
     }
 }
 
-impl Wire<Transport> {
-    /// A transport whose writes are entered in `ledger`.
-    pub(super) fn of(transport: Transport, ledger: Arc<Ledger>, held: Held) -> Self {
+impl<W> Wire<Transport, W> {
+    /// A transport.
+    pub(super) fn of(transport: Transport, witness: W, held: Held) -> Self {
         let is_secured = matches!(transport, Transport::Tls(_));
         Self {
             is_secured,
-            ..Self::new(transport, ledger, held)
+            ..Self::new(transport, witness, held)
         }
     }
 
@@ -157,13 +110,13 @@ impl Wire<Transport> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Wire<S> {
-    /// Enters what was written, or may have been.
-    fn enter(&mut self, written: io::Result<usize>, cx: &mut Context<'_>) -> io::Result<usize> {
+impl<S: AsyncRead + Unpin, W: Witness> Wire<S, W> {
+    /// Tells what was written, or may have been.
+    fn tell(&mut self, written: io::Result<usize>, cx: &mut Context<'_>) -> io::Result<usize> {
         match &written {
-            Ok(1..) => self.ledger.enter(),
+            Ok(1..) => self.witness.written(),
             Err(_) if self.is_secured => {
-                self.ledger.mark();
+                self.witness.perhaps_written();
                 self.hear_last_words(cx);
             }
             _ => {}
@@ -176,12 +129,12 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     fn hear_last_words(&mut self, cx: &mut Context<'_>) {
         let heard = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut []));
         if matches!(heard, Poll::Ready(Err(error)) if distrust::is_alert(&error)) {
-            self.ledger.alerted.store(true, Ordering::Relaxed);
+            self.witness.alerted();
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + Unpin, W: Witness> AsyncRead for Wire<S, W> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -191,10 +144,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         match &read {
             Err(error) if distrust::is_alert(error) => {
-                self.ledger.alerted.store(true, Ordering::Relaxed);
+                self.witness.alerted();
             }
             Ok(()) if buf.filled().len() > before => {
-                self.ledger.heard.store(true, Ordering::Relaxed);
+                self.witness.heard();
             }
             _ => {}
         }
@@ -202,14 +155,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, W: Witness> AsyncWrite for Wire<S, W> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
-        Poll::Ready(self.enter(written, cx))
+        Poll::Ready(self.tell(written, cx))
     }
 
     fn poll_write_vectored(
@@ -218,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
-        Poll::Ready(self.enter(written, cx))
+        Poll::Ready(self.tell(written, cx))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -226,6 +179,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_secured {
+            return Poll::Ready(Ok(())); // a socket holds nothing back
+        }
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
         Poll::Ready(flushed.inspect_err(|_| self.hear_last_words(cx)))
     }
@@ -292,7 +248,3 @@ impl AsyncWrite for Transport {
         }
     }
 }
-
-/// Past so many attempts that wait for a peer which takes nothing, those that nobody waits for any more are forgotten, and
-/// not counted. The others are no more than the connection has streams.
-const MARKS_MAX: usize = 1024;

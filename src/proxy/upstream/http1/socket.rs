@@ -1,4 +1,4 @@
-//! The socket of a connection, which an upload that goes on by itself shares with whoever reads the answer.
+//! The socket of a connection: its own or, once an upload goes on by itself, shared with that.
 //!
 //! The lock is held for one system call at most, and nobody else wants it but while there is such an upload.
 
@@ -9,124 +9,183 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::proxy::upstream::wire::{Transport, Wire};
+use crate::proxy::upstream::ledger::Noted;
+use crate::proxy::upstream::wire;
 
-/// The socket of a connection; every clone is the same one.
-#[derive(Clone)]
-pub(in crate::proxy::upstream) struct Socket(Arc<Mutex<Shared>>);
+/// The socket of a connection.
+pub(in crate::proxy::upstream) enum Socket {
+    /// Nobody else has it.
+    Own(Wire),
+    /// An upload that goes on by itself has it, too, or had it.
+    Shared(Arc<Mutex<Shared>>),
+}
 
-struct Shared {
+/// A socket that two have.
+#[derive(Default)]
+pub(in crate::proxy::upstream) struct Shared {
     /// None, once it is closed.
-    wire: Option<Wire<Transport>>,
+    wire: Option<Wire>,
     /// Whether somebody writes while another reads.
     is_shared: bool,
     /// Who reads meanwhile.
     reader: Option<Waker>,
 }
 
+type Wire = wire::Wire<wire::Transport, Noted>;
+
 impl Socket {
-    pub(super) fn new(wire: Wire<Transport>) -> Self {
-        Self(Arc::new(Mutex::new(Shared {
-            wire: Some(wire),
-            is_shared: false,
-            reader: None,
-        })))
+    pub(super) fn new(wire: Wire) -> Self {
+        Self::Own(wire)
     }
 
-    /// Somebody writes from now on while another reads.
-    pub(super) fn share(&self) {
-        self.lock().is_shared = true;
+    /// The same socket for somebody who writes from now on while another reads.
+    pub(super) fn share(&mut self) -> Self {
+        let shared = match self {
+            Self::Own(_) => Arc::default(),
+            Self::Shared(shared) => Arc::clone(shared),
+        };
+        let before = std::mem::replace(self, Self::Shared(Arc::clone(&shared)));
+        let mut locked = lock(&shared);
+        if let Self::Own(wire) = before {
+            locked.wire = Some(wire);
+        }
+        locked.is_shared = true;
+        drop(locked);
+        Self::Shared(shared)
     }
 
-    /// Nobody writes any more; whoever reads looks again.
+    /// Nobody else writes any more; whoever reads looks again.
     pub(super) fn unshare(&self) {
-        let mut shared = self.lock();
-        shared.is_shared = false;
-        let reader = shared.reader.take();
-        drop(shared);
-        if let Some(reader) = reader {
-            reader.wake();
+        if let Self::Shared(shared) = self {
+            let mut shared = lock(shared);
+            shared.is_shared = false;
+            let reader = shared.reader.take();
+            drop(shared);
+            if let Some(reader) = reader {
+                reader.wake();
+            }
         }
     }
 
     /// Closes the connection under whoever reads.
     pub(super) fn close(&self) {
-        let closed = self.lock().wire.take();
-        drop(closed);
+        if let Self::Shared(shared) = self {
+            let closed = lock(shared).wire.take();
+            drop(closed);
+        }
         self.unshare();
     }
 
     /// Whether a read may find something, as far as the runtime has heard.
     pub(super) fn may_be_readable(&self) -> bool {
-        let shared = self.lock();
-        shared.wire.as_ref().is_none_or(Wire::may_be_readable)
+        match self {
+            Self::Own(wire) => wire.may_be_readable(),
+            Self::Shared(shared) => {
+                let shared = lock(shared);
+                shared.wire.as_ref().is_none_or(Wire::may_be_readable)
+            }
+        }
     }
 
     /// Whether nothing has come, as the kernel knows at this moment.
     pub(super) fn is_quiet(&self) -> bool {
-        let shared = self.lock();
-        shared.wire.as_ref().is_some_and(Wire::is_quiet)
+        match self {
+            Self::Own(wire) => wire.is_quiet(),
+            Self::Shared(shared) => lock(shared).wire.as_ref().is_some_and(Wire::is_quiet),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the peer broke off TLS with an alert.
+    pub(super) fn is_alerted(&mut self) -> bool {
+        self.noted(|noted| noted.is_alerted).unwrap_or(false)
     }
 
-    fn with<T>(
-        &self,
-        poll: impl FnOnce(Pin<&mut Wire<Transport>>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        match &mut self.lock().wire {
-            Some(wire) => poll(Pin::new(wire)),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+    /// Whether anything was written since this was asked last, or may have been.
+    pub(super) fn take_written(&mut self) -> bool {
+        let taken = self.noted(|noted| std::mem::take(&mut noted.is_written));
+        taken.unwrap_or(false)
+    }
+
+    fn noted<T>(&mut self, look: impl FnOnce(&mut Noted) -> T) -> Option<T> {
+        match self {
+            Self::Own(wire) => Some(look(&mut wire.witness)),
+            Self::Shared(shared) => {
+                let wire = &mut lock(shared).wire;
+                wire.as_mut().map(|wire| look(&mut wire.witness))
+            }
         }
     }
 }
 
+impl Shared {
+    fn wire(&mut self) -> io::Result<Pin<&mut Wire>> {
+        let wire = self.wire.as_mut().map(Pin::new);
+        wire.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut shared = self.lock();
-        let Some(wire) = &mut shared.wire else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
-        let read = Pin::new(wire).poll_read(cx, buf);
-        if read.is_pending() && shared.is_shared {
-            shared.reader = Some(cx.waker().clone());
+        match &mut *self {
+            Self::Own(wire) => Pin::new(wire).poll_read(cx, buf),
+            Self::Shared(shared) => {
+                let mut shared = lock(shared);
+                let read = shared.wire()?.poll_read(cx, buf);
+                if read.is_pending() && shared.is_shared {
+                    shared.reader = Some(cx.waker().clone());
+                }
+                read
+            }
         }
-        read
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.with(|wire| wire.poll_write(cx, buf))
+        match &mut *self {
+            Self::Own(wire) => Pin::new(wire).poll_write(cx, buf),
+            Self::Shared(shared) => lock(shared).wire()?.poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.with(|wire| wire.poll_write_vectored(cx, bufs))
+        match &mut *self {
+            Self::Own(wire) => Pin::new(wire).poll_write_vectored(cx, bufs),
+            Self::Shared(shared) => lock(shared).wire()?.poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|wire| wire.poll_flush(cx))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Own(wire) => Pin::new(wire).poll_flush(cx),
+            Self::Shared(shared) => lock(shared).wire()?.poll_flush(cx),
+        }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|wire| wire.poll_shutdown(cx))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Own(wire) => Pin::new(wire).poll_shutdown(cx),
+            Self::Shared(shared) => lock(shared).wire()?.poll_shutdown(cx),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -39,7 +40,9 @@ async fn send(
     tasks: &TaskTracker,
 ) -> Result<Answered, Unanswered> {
     let (head, body) = request.into_parts();
-    connection.send(Head::from(&head), body, tasks).await
+    connection
+        .send(Head::from(&head), body, &tally(), tasks)
+        .await
 }
 
 fn held() -> Held {

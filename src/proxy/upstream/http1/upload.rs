@@ -86,7 +86,6 @@ impl Upload {
 
     /// Leaves the rest to a task.
     pub(super) fn run_apart(mut self, mut socket: Socket, tasks: &TaskTracker) -> Apart {
-        socket.share();
         Apart(tasks.spawn(async move {
             match poll_fn(|cx| self.poll(cx, &mut socket)).await {
                 Ok(()) => {

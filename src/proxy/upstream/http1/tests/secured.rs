@@ -72,10 +72,11 @@ async fn nothing_is_sent_by_a_write_that_fails_only_where_nobody_stands_before_t
         (secured, under_tls, Sent::Perhaps),
     ] {
         let tally = tally();
-        connection.ledger.expect(tally.mark());
         under.shutdown(Shutdown::Write).unwrap();
 
-        let unanswered = send(&mut connection, get(), &TaskTracker::new()).await;
+        let ((head, body), tasks) = (get().into_parts(), TaskTracker::new());
+        let sending = connection.send(Head::from(&head), body, &tally, &tasks);
+        let unanswered = sending.await;
 
         assert!(unanswered.is_err_and(|it| it.untouched.is_none()));
         assert_eq!(tally.sent(), sent);
