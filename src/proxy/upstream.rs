@@ -9,6 +9,7 @@ mod connect;
 mod distrust;
 mod http1;
 mod http2;
+mod idle;
 mod lease;
 mod ledger;
 mod mark;

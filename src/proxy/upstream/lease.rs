@@ -134,12 +134,12 @@ impl Whole {
             ..
         } = self;
         let Some(apart) = connection.take_apart() else {
-            return pool.put_idle(connection);
+            return pool.idle.put(connection);
         };
         let later = Arc::clone(&pool);
         pool.tasks.spawn(async move {
             if let Ok(true) = tokio::time::timeout(WRITTEN_WAIT, apart.written()).await {
-                later.put_idle(connection);
+                later.idle.put(connection);
             }
             drop(slot);
         });
