@@ -181,13 +181,7 @@ impl Upstream {
             loop {
                 let mut lease = self.pool.lease(trust, asks_upgrade, connect).await?;
                 match lease.send(head, body, tally).await {
-                    Ok(answer) => {
-                        let received = received(answer, lease, asks_upgrade);
-                        return received.ok_or_else(|| Fault {
-                            kind: FaultKind::Unreadable,
-                            sent: tally.sent(),
-                        });
-                    }
+                    Ok(answer) => return received(answer, lease, asks_upgrade, tally),
                     Err(unanswered) => body = self.untouched(unanswered, lease, tally)?,
                 }
             }
@@ -226,23 +220,34 @@ impl Upstream {
 }
 
 /// What came back, if it can be believed.
-fn received(answer: Answer, lease: Lease, asks_upgrade: bool) -> Option<Response<AnswerBody>> {
+fn received(
+    answer: Answer,
+    lease: Lease,
+    asks_upgrade: bool,
+    tally: &Tally,
+) -> Result<Response<AnswerBody>, Fault> {
     match (answer, lease) {
         (Answer::Whole(answered), Lease::Whole(whole)) => {
             if answered.head.status != StatusCode::SWITCHING_PROTOCOLS {
-                return Some(AnswerBody::of_whole(answered, whole));
+                return Ok(AnswerBody::of_whole(*answered, whole));
             }
             // Its end of the connection speaks something else now, which maybe nobody asked for.
-            asks_upgrade.then(|| {
+            if asks_upgrade {
                 let end = Switched::of(whole, answered.came);
-                AnswerBody::of_switched(answered.head, end)
-            })
+                return Ok(AnswerBody::of_switched(answered.head, end));
+            }
         }
         (Answer::Stream(mut response), Lease::Stream(stream)) => {
             let is_clear = response.status() != StatusCode::SWITCHING_PROTOCOLS
                 && one_length(response.headers_mut()).is_ok();
-            is_clear.then(|| AnswerBody::of_stream(response, stream))
+            if is_clear {
+                return Ok(AnswerBody::of_stream(*response, stream));
+            }
         }
-        _ => None, // it is of the lease that it came on
+        _ => {} // it is of the lease that it came on
     }
+    Err(Fault {
+        kind: FaultKind::Unreadable,
+        sent: tally.sent(),
+    })
 }

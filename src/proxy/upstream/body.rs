@@ -16,11 +16,7 @@ use super::switched::Switched;
 
 /// An answer's body; gives its connection back when it ends well, and closes it otherwise, or resets its stream where that
 /// carries other requests, too.
-pub struct AnswerBody {
-    source: Source,
-    /// What is told next, and nothing else.
-    broken: Option<Broken>,
-}
+pub struct AnswerBody(Source);
 
 /// Where the body comes from.
 enum Source {
@@ -30,8 +26,8 @@ enum Source {
     Stream(Incoming, Option<Stream>),
     /// There is no body, since the connection leaves HTTP.
     Switched(Option<Box<Switched>>),
-    /// It broke, and nothing follows.
-    Nothing,
+    /// It broke, which is told next, and nothing else.
+    Broken(Option<Broken>),
 }
 
 /// Why an answer's body did not come to its end.
@@ -55,7 +51,7 @@ impl AnswerBody {
     /// The answer that came on a connection of its own.
     pub(super) fn of_whole(answered: http1::Answered, whole: Whole) -> Response<Self> {
         let (head, incoming) = http1::Incoming::new(answered, whole);
-        Response::from_parts(head, Self::of(Source::Whole(incoming)))
+        Response::from_parts(head, Self(Source::Whole(incoming)))
     }
 
     /// The answer that came on a stream.
@@ -63,26 +59,19 @@ impl AnswerBody {
         response.map(|incoming| {
             let mut source = Source::Stream(incoming, Some(stream));
             source.finish_at_end();
-            Self::of(source)
+            Self(source)
         })
     }
 
     /// What stands for an answer where the connection leaves HTTP.
     pub(super) fn of_switched(head: response::Parts, end: Switched) -> Response<Self> {
         let source = Source::Switched(Some(Box::new(end)));
-        Response::from_parts(head, Self::of(source))
-    }
-
-    fn of(source: Source) -> Self {
-        Self {
-            source,
-            broken: None,
-        }
+        Response::from_parts(head, Self(source))
     }
 
     /// The connection, if it leaves HTTP.
     pub fn take_switched(&mut self) -> Option<Switched> {
-        match &mut self.source {
+        match &mut self.0 {
             Source::Switched(end) => end.take().map(|end| *end),
             _ => None,
         }
@@ -109,7 +98,7 @@ impl Source {
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Broken::Http2)))
             }
-            Self::Switched(_) | Self::Nothing => Poll::Ready(None),
+            Self::Switched(_) | Self::Broken(_) => Poll::Ready(None),
         }
     }
 
@@ -117,7 +106,8 @@ impl Source {
         match self {
             Self::Whole(incoming) => incoming.is_over(),
             Self::Stream(incoming, _) => incoming.is_end_stream(),
-            Self::Switched(_) | Self::Nothing => true,
+            Self::Switched(_) | Self::Broken(None) => true,
+            Self::Broken(Some(_)) => false,
         }
     }
 
@@ -143,15 +133,14 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let Some(broken) = self.broken.take() {
-            return Poll::Ready(Some(Err(broken)));
+        if let Source::Broken(broken) = &mut self.0 {
+            return Poll::Ready(broken.take().map(Err));
         }
-        match ready!(self.source.poll_frame(cx)) {
+        match ready!(self.0.poll_frame(cx)) {
             // The answer ends here, and badly. That is told a moment later: whoever passes the answer on has a moment to
             // send what came before, which would be thrown away with the connection to the client, the head included.
             Some(Err(broken)) => {
-                self.source = Source::Nothing;
-                self.broken = Some(broken);
+                self.0 = Source::Broken(Some(broken));
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -160,15 +149,15 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.broken.is_none() && self.source.is_over()
+        self.0.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        match &self.0 {
             Source::Whole(incoming) => incoming.size_hint(),
             Source::Stream(incoming, _) => incoming.size_hint(),
             Source::Switched(_) => SizeHint::with_exact(0),
-            Source::Nothing => SizeHint::default(),
+            Source::Broken(_) => SizeHint::default(),
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use self::awaited::{Awaited, poll_some};
 use self::upload::{Unsent, Upload};
 use super::http2::HEADER_BYTES_MAX;
-use super::lease::Unanswered;
+use super::lease::{Answer, Unanswered};
 use super::ledger::Noted;
 use super::mark::Tally;
 use super::wire::{Held, Transport, Wire};
@@ -91,60 +91,50 @@ impl Connection {
     /// Sends a request, and returns the answer as soon as its head is there; `tally` is told of the first byte.
     ///
     /// A connection that is found closed, or on which something came that nobody asked for, gets nothing of it.
-    pub(super) async fn send(
-        &mut self,
-        head: Head<'_>,
+    pub(super) fn send<'a>(
+        &'a mut self,
+        head: Head<'a>,
         body: RequestBody,
-        tally: &Tally,
-        tasks: &TaskTracker,
-    ) -> Result<Answered, Unanswered> {
-        if self.has_news() {
-            return Err(Unanswered {
-                kind: FaultKind::Closed,
-                untouched: Some(body),
-            });
-        }
+        tally: &'a Tally,
+        tasks: &'a TaskTracker,
+    ) -> impl Future<Output = Result<Answer, Unanswered>> + Send + 'a {
         let reading = Reading {
             head_bytes_max: BUFFER_BYTES_MAX,
             keeps_case: self.header_case.preserve,
         };
-        let mut upload = self.upload(head, body);
-        let mut awaited = Awaited::new(head.method, reading);
-        let mut progress = Progress::UnderWay;
-        self.socket.take_written(); // the end of the last upload is none of this one
-        let answered =
-            poll_fn(|cx| self.poll(cx, &mut upload, tally, &mut progress, &mut awaited)).await;
-        let answered = answered.map_err(|error| {
-            let kind = error.kind();
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "attempt got no answer");
-            Unanswered {
-                kind,
-                untouched: None,
-            }
-        })?;
-        match progress {
-            Progress::Written => {}
-            // It goes on whether or not the client takes anything of the answer.
-            Progress::UnderWay => {
-                tally.first_byte(); // if nothing is written yet, it may be at any moment
-                self.apart = Some(upload.run_apart(self.socket.share(), tasks));
-            }
-            // Who was not heard to its end cannot leave HTTP.
-            Progress::Refused(_) if answered.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+        // A block, since the future of a function has room for its arguments twice.
+        async move {
+            if self.has_news() {
                 return Err(Unanswered {
                     kind: FaultKind::Closed,
-                    untouched: None,
+                    untouched: Some(body),
                 });
             }
-            Progress::Refused(_) => {
-                return Ok(Answered {
-                    keeps_alive: false,
-                    ..answered
-                });
+            let mut upload = self.upload(head, body);
+            let mut awaited = Awaited::new(head.method, reading);
+            let mut progress = Progress::UnderWay;
+            self.socket.take_written(); // the end of the last upload is none of this one
+            let answered =
+                poll_fn(|cx| self.poll(cx, &mut upload, tally, &mut progress, &mut awaited)).await;
+            let mut answered = answered.map_err(NoAnswer::tell)?;
+            match progress {
+                Progress::Written => {}
+                // It goes on whether or not the client takes anything of the answer.
+                Progress::UnderWay => {
+                    tally.first_byte(); // if nothing is written yet, it may be at any moment
+                    self.apart = Some(upload.run_apart(self.socket.share(), tasks));
+                }
+                // Who was not heard to its end cannot leave HTTP.
+                Progress::Refused(_) if answered.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(Unanswered {
+                        kind: FaultKind::Closed,
+                        untouched: None,
+                    });
+                }
+                Progress::Refused(_) => answered.keeps_alive = false,
             }
+            Ok(Answer::Whole(answered))
         }
-        Ok(answered)
     }
 
     /// Writes, and looks for the answer, which may come before all is written.
@@ -155,7 +145,7 @@ impl Connection {
         tally: &Tally,
         progress: &mut Progress,
         awaited: &mut Awaited<'_>,
-    ) -> Poll<Result<Answered, NoAnswer>> {
+    ) -> Poll<Result<Box<Answered>, NoAnswer>> {
         if let Progress::UnderWay = progress {
             // First, since an upload that never has to wait uses up all that a task may do at once.
             if upload.has_begun()
@@ -175,15 +165,13 @@ impl Connection {
             };
         }
         let answered = awaited.poll(cx, &mut self.socket);
-        match std::mem::replace(progress, Progress::UnderWay) {
-            Progress::Refused(unsent) if !matches!(answered, Poll::Ready(Ok(_))) => {
-                Poll::Ready(Err(unsent.into()))
-            }
-            kept => {
-                *progress = kept;
-                answered
-            }
+        if let Progress::Refused(_) = progress
+            && !matches!(answered, Poll::Ready(Ok(_)))
+            && let Progress::Refused(unsent) = std::mem::replace(progress, Progress::UnderWay)
+        {
+            return Poll::Ready(Err(unsent.into()));
         }
+        answered
     }
 
     /// What is to be written of a request, its head first.
@@ -241,10 +229,19 @@ impl Connection {
 }
 
 impl NoAnswer {
-    fn kind(&self) -> FaultKind {
-        match self {
+    #[cold]
+    fn tell(self) -> Unanswered {
+        tracing::debug!(
+            error = &self as &dyn std::error::Error,
+            "attempt got no answer"
+        );
+        let kind = match self {
             Self::Unreadable(_) => FaultKind::Unreadable,
             Self::Ended | Self::Broken(_) | Self::Unsent(_) => FaultKind::Closed,
+        };
+        Unanswered {
+            kind,
+            untouched: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Head;
-use super::http1::{Answered, Connection};
+use super::http1::{Answered, Apart, Connection};
 use super::http2;
 use super::mark::Tally;
 use super::pool::Inner;
@@ -45,9 +45,9 @@ pub(super) struct Unanswered {
 /// An answer's head, and what its body comes from.
 pub(super) enum Answer {
     /// A connection.
-    Whole(Answered),
+    Whole(Box<Answered>),
     /// A stream of one.
-    Stream(Response<Incoming>),
+    Stream(Box<Response<Incoming>>),
 }
 
 /// A request on its way, until there is an answer's head.
@@ -82,13 +82,10 @@ impl Lease {
         match self {
             Self::Whole(Whole {
                 connection, pool, ..
-            }) => Box::pin(async move {
-                let sent = connection.send(head, body, tally, &pool.tasks).await;
-                sent.map(Answer::Whole)
-            }),
+            }) => Box::pin(connection.send(head, body, tally, &pool.tasks)),
             Self::Stream(stream) => Box::pin(async move {
                 let sent = send_in_stream(stream, head, body, tally).await;
-                sent.map(Answer::Stream)
+                sent.map(|response| Answer::Stream(Box::new(response)))
             }),
         }
     }
@@ -133,17 +130,27 @@ impl Whole {
             slot,
             ..
         } = self;
-        let Some(apart) = connection.take_apart() else {
-            return pool.idle.put(connection);
-        };
-        let later = Arc::clone(&pool);
-        pool.tasks.spawn(async move {
-            if let Ok(true) = tokio::time::timeout(WRITTEN_WAIT, apart.written()).await {
-                later.idle.put(connection);
-            }
-            drop(slot);
-        });
+        match connection.take_apart() {
+            None => pool.idle.put(connection),
+            Some(apart) => put_later(&pool, connection, slot, apart),
+        }
     }
+}
+
+#[cold]
+fn put_later(
+    pool: &Arc<Inner>,
+    connection: Box<Connection>,
+    slot: OwnedSemaphorePermit,
+    apart: Apart,
+) {
+    let later = Arc::clone(pool);
+    pool.tasks.spawn(async move {
+        if let Ok(true) = tokio::time::timeout(WRITTEN_WAIT, apart.written()).await {
+            later.idle.put(connection);
+        }
+        drop(slot);
+    });
 }
 
 /// How long a connection whose answer has ended may take to get its request written to the end.

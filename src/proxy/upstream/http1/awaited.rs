@@ -46,7 +46,7 @@ impl<'a> Awaited<'a> {
         &mut self,
         cx: &mut Context<'_>,
         socket: &mut Socket,
-    ) -> Poll<Result<Answered, NoAnswer>> {
+    ) -> Poll<Result<Box<Answered>, NoAnswer>> {
         loop {
             let looked = ready!(poll_some(socket, cx, |came| self.look(came)))?;
             if let Some(answered) = looked? {
@@ -56,7 +56,7 @@ impl<'a> Awaited<'a> {
     }
 
     /// Looks at what came, which is nothing at the end.
-    fn look(&mut self, came: &[u8]) -> Result<Option<Answered>, NoAnswer> {
+    fn look(&mut self, came: &[u8]) -> Result<Option<Box<Answered>>, NoAnswer> {
         if came.is_empty() {
             return Err(NoAnswer::Ended);
         }
@@ -75,19 +75,25 @@ impl<'a> Awaited<'a> {
     }
 
     /// Reads the head, and what is said before it. Of how many bytes nothing more is wanted.
-    fn read(&self, bytes: &[u8], mut known: usize) -> Result<(usize, Option<Answered>), Refusal> {
+    ///
+    /// Boxed, since it is handed on by many.
+    fn read(
+        &self,
+        bytes: &[u8],
+        mut known: usize,
+    ) -> Result<(usize, Option<Box<Answered>>), Refusal> {
         let mut taken = 0;
         loop {
             match read_answer(&bytes[taken..], known, self.method, self.reading)? {
                 None => return Ok((taken, None)),
                 Some(Answer::Interim { bytes }) => taken += bytes,
                 Some(Answer::Final(head)) => {
-                    let answered = Answered {
+                    let answered = Box::new(Answered {
                         came: copied(&bytes[taken + head.bytes..]),
                         head: head.parts,
                         framing: head.framing,
                         keeps_alive: head.keeps_alive,
-                    };
+                    });
                     return Ok((bytes.len(), Some(answered)));
                 }
             }

@@ -42,7 +42,13 @@ impl Incoming {
         answered: Answered,
         whole: Whole,
     ) -> (response::Parts, Self) {
-        let rest = match answered.framing {
+        let Answered {
+            head,
+            framing,
+            keeps_alive,
+            came,
+        } = answered;
+        let rest = match framing {
             Framing::Nothing => Rest::Nothing,
             Framing::Sized(length) => Rest::Sized(length),
             Framing::Chunked => Rest::Chunked(Box::new(Chunks::of_answer())),
@@ -50,15 +56,15 @@ impl Incoming {
         };
         let mut incoming = Self {
             whole: Some(whole),
-            keeps_alive: answered.keeps_alive,
+            keeps_alive,
             rest,
-            came: answered.came,
+            came,
             is_fast: false,
         };
         if incoming.is_over() {
             incoming.finish();
         }
-        (answered.head, incoming)
+        (head, incoming)
     }
 
     /// Polls for the next frame, and reads no more than it takes.

@@ -40,9 +40,12 @@ async fn send(
     tasks: &TaskTracker,
 ) -> Result<Answered, Unanswered> {
     let (head, body) = request.into_parts();
-    connection
-        .send(Head::from(&head), body, &tally(), tasks)
-        .await
+    let (head, tally) = (Head::from(&head), tally());
+    let sent = connection.send(head, body, &tally, tasks).await;
+    sent.map(|answer| match answer {
+        Answer::Whole(answered) => *answered,
+        Answer::Stream(_) => unreachable!("HTTP/1.1 has no streams"),
+    })
 }
 
 fn held() -> Held {
@@ -635,6 +638,30 @@ async fn a_connection_whose_answer_ends_before_its_upload_waits_for_that() {
 
         assert_eq!(is_kept(&rig, peer).await, ends_well);
     }
+}
+
+#[tokio::test]
+async fn what_goes_on_by_itself_counts_as_sent_though_nothing_of_it_is_taken_yet() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let (mut peer, _) = listener.accept().await.unwrap();
+    while ours.write(&[0; 4096]).is_ok() {}
+    let transport = Transport::Plain(SharedTcp::new(TcpStream::from_std(ours).unwrap()));
+    let mut connection = Connection::open(transport, HeaderCase::default(), held());
+    let ((head, body), tally, tasks) = (get().into_parts(), tally(), TaskTracker::new());
+    let sending = connection.send(Head::from(&head), body, &tally, &tasks);
+    let mut sending = std::pin::pin!(sending);
+    begin(&mut sending).await;
+    assert_eq!(tally.sent(), Sent::Nothing);
+
+    peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    let answered = sending.await;
+
+    assert!(answered.is_ok());
+    assert_eq!(tally.sent(), Sent::Perhaps);
 }
 
 /// An upload that leaves no time for anything else, and breaks a while after somebody has answered.
