@@ -113,6 +113,23 @@ impl SharedTcp {
         if is_read { Ok(()) } else { tried }
     }
 
+    /// Reads what a connection that took no more had to say; `None` if that fails.
+    #[cold]
+    fn read_broken(&self, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+        let read = (&*SockRef::from(&*self.stream)).read(buf.initialize_unfilled());
+        match read {
+            // The write was told of the reset, and no read will be.
+            Ok(0) if self.is_reset && buf.remaining() > 0 => {
+                Some(Err(io::ErrorKind::ConnectionReset.into()))
+            }
+            Ok(bytes) => {
+                buf.advance(bytes);
+                Some(Ok(()))
+            }
+            Err(_) => None,
+        }
+    }
+
     /// Waits until the peer has closed its sending side or the whole connection, also behind bytes that nobody has read.
     ///
     /// Only Linux tells that ([`TELLS_OF_HANG_UPS`]); elsewhere it waits for ever, and the end is noticed when it is read.
@@ -135,19 +152,10 @@ impl AsyncRead for SharedTcp {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.is_broken {
-            let read = (&*SockRef::from(&*self.stream)).read(buf.initialize_unfilled());
-            match read {
-                // The write was told of the reset, and no read will be.
-                Ok(0) if self.is_reset && buf.remaining() > 0 => {
-                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-                }
-                Ok(bytes) => {
-                    buf.advance(bytes);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(_) => {}
-            }
+        if self.is_broken
+            && let Some(read) = self.read_broken(buf)
+        {
+            return Poll::Ready(read);
         }
         loop {
             ready!(self.stream.poll_read_ready(cx))?;

@@ -14,7 +14,7 @@ mod upload;
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -163,6 +163,10 @@ impl Connection {
                 Poll::Ready(Err(unsent @ Unsent::Refused(_))) => Progress::Refused(unsent),
                 Poll::Ready(Err(unsent)) => return Poll::Ready(Err(unsent.into())),
             };
+            // Rarely is there anything of an answer so soon. What a refusal left is read whatever the runtime has heard.
+            if !matches!(progress, Progress::Refused(_)) {
+                ready!(self.socket.poll_readable(cx));
+            }
         }
         let answered = awaited.poll(cx, &mut self.socket);
         if let Progress::Refused(_) = progress

@@ -101,6 +101,14 @@ impl<W> Wire<Transport, W> {
         }
     }
 
+    /// Waits until a read may find something.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.stream {
+            Transport::Plain(tcp) => tcp.poll_readable(cx).map(|_| ()),
+            Transport::Tls(_) => Poll::Ready(()), // it may hold what it has deciphered
+        }
+    }
+
     /// Whether nothing has come, as the kernel knows at this moment.
     pub(super) fn is_quiet(&self) -> bool {
         match &self.stream {
@@ -131,6 +139,13 @@ impl<S: AsyncRead + Unpin, W: Witness> Wire<S, W> {
         if matches!(heard, Poll::Ready(Err(error)) if distrust::is_alert(&error)) {
             self.witness.alerted();
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, W: Witness> Wire<S, W> {
+    fn poll_flush_secured(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        Poll::Ready(flushed.inspect_err(|_| self.hear_last_words(cx)))
     }
 }
 
@@ -179,11 +194,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, W: Witness> AsyncWrite for Wire<S, W> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.is_secured {
-            return Poll::Ready(Ok(())); // a socket holds nothing back
+        if self.is_secured {
+            self.poll_flush_secured(cx)
+        } else {
+            Poll::Ready(Ok(())) // a socket holds nothing back
         }
-        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
-        Poll::Ready(flushed.inspect_err(|_| self.hear_last_words(cx)))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -87,6 +87,14 @@ impl Socket {
         }
     }
 
+    /// Waits until a read may find something; not where somebody else writes, since who reads has to be known then.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Own(wire) => wire.poll_readable(cx),
+            Self::Shared(_) => Poll::Ready(()),
+        }
+    }
+
     /// Whether nothing has come, as the kernel knows at this moment.
     pub(super) fn is_quiet(&self) -> bool {
         match self {
