@@ -172,7 +172,7 @@ impl Upstream {
         head: Head<'a>,
         mut body: RequestBody,
         trust: Trust,
-        tally: &'a Tally,
+        tally: &'a mut Tally<'_>,
         connect: Duration,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Fault>> + Send + 'a {
         let asks_upgrade = has(head.headers, &UPGRADE);
@@ -194,7 +194,7 @@ impl Upstream {
         &self,
         unanswered: Unanswered,
         mut lease: Lease,
-        tally: &Tally,
+        tally: &Tally<'_>,
     ) -> Result<RequestBody, Fault> {
         let Unanswered { kind, untouched } = unanswered;
         // On a shared connection a byte may have been somebody else's, and HTTP/2 alone knows.
@@ -224,7 +224,7 @@ fn received(
     answer: Answer,
     lease: Lease,
     asks_upgrade: bool,
-    tally: &Tally,
+    tally: &Tally<'_>,
 ) -> Result<Response<AnswerBody>, Fault> {
     match (answer, lease) {
         (Answer::Whole(answered), Lease::Whole(whole)) => {

@@ -155,12 +155,12 @@ impl Site<'_> {
         key: Option<&str>,
     ) -> Result<(Response<AnswerBody>, Duration), Fault> {
         let started = clock::now();
-        let tally = Tally::new(self.prober.uncounted.clone());
+        let mut tally = Tally::new(&self.prober.uncounted);
         let (head, body) = self.request(path, key).into_parts();
         let head = Head::from(&head);
         let answer = self
             .upstream
-            .send(head, body, Trust::Any, &tally, CONNECT_TIME_MAX);
+            .send(head, body, Trust::Any, &mut tally, CONNECT_TIME_MAX);
         let response = tokio::time::timeout(HEAD_TIME_MAX, answer)
             .await
             .unwrap_or_else(|_| {

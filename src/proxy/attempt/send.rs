@@ -51,11 +51,12 @@ impl Exchange<'_> {
     ) -> impl Future<Output = Attempted> {
         self.number();
         self.account.begin(started);
-        let metrics = &self.lane.metrics;
-        let tally = Tally::new(metrics.attempts(Class::Cancelled).clone());
+        let lane = self.lane;
+        let metrics = &lane.metrics;
+        let mut tally = Tally::new(metrics.attempts(Class::Cancelled));
         // A block, since the future of a function has room for its arguments twice.
         async move {
-            let sent = unless(self.overdue(started), pin!(self.send(started, &tally))).await;
+            let sent = unless(self.overdue(started), pin!(self.send(started, &mut tally))).await;
             let late = || Fault {
                 kind: FaultKind::HeadTimeout,
                 sent: tally.sent(),
@@ -93,7 +94,11 @@ impl Exchange<'_> {
     }
 
     /// Sends what this attempt says, signed if it is to be.
-    async fn send(&self, started: Instant, tally: &Tally) -> Result<Response<AnswerBody>, Fault> {
+    async fn send(
+        &self,
+        started: Instant,
+        tally: &mut Tally<'_>,
+    ) -> Result<Response<AnswerBody>, Fault> {
         let signed = match self.signer {
             // Boxed, since few are signed, and all others would have the room for it.
             Some(_) => {
@@ -186,7 +191,7 @@ impl Exchange<'_> {
         fault: Fault,
         is_clients_limit: bool,
         mut permit: Option<Permit>,
-        (tally, times): (Tally, Times),
+        (tally, times): (Tally<'_>, Times),
     ) -> Attempted {
         let outcome = self.lane.policy.rules.classify(&Outcome::Failed(fault));
         let broke_body = self.replay.failure().is_some();

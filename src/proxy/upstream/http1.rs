@@ -95,7 +95,7 @@ impl Connection {
         &'a mut self,
         head: Head<'a>,
         body: RequestBody,
-        tally: &'a Tally,
+        tally: &'a mut Tally<'_>,
         tasks: &'a TaskTracker,
     ) -> impl Future<Output = Result<Answer, Unanswered>> + Send + 'a {
         let reading = Reading {
@@ -142,7 +142,7 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         upload: &mut Upload,
-        tally: &Tally,
+        tally: &mut Tally<'_>,
         progress: &mut Progress,
         awaited: &mut Awaited<'_>,
     ) -> Poll<Result<Box<Answered>, NoAnswer>> {

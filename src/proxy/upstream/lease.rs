@@ -77,7 +77,7 @@ impl Lease {
         &'a mut self,
         head: Head<'a>,
         body: RequestBody,
-        tally: &'a Tally,
+        tally: &'a mut Tally<'_>,
     ) -> Sending<'a> {
         match self {
             Self::Whole(Whole {
@@ -95,7 +95,7 @@ async fn send_in_stream(
     stream: &Stream,
     head: Head<'_>,
     body: RequestBody,
-    tally: &Tally,
+    tally: &mut Tally<'_>,
 ) -> Result<Response<Incoming>, Unanswered> {
     stream.ledger().expect(tally.mark());
     let mut request = Request::new(body);

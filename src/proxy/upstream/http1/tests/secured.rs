@@ -71,11 +71,12 @@ async fn nothing_is_sent_by_a_write_that_fails_only_where_nobody_stands_before_t
         (plain, under_plain, Sent::Nothing),
         (secured, under_tls, Sent::Perhaps),
     ] {
-        let tally = tally();
+        let cancelled = cancelled();
+        let mut tally = Tally::new(&cancelled);
         under.shutdown(Shutdown::Write).unwrap();
 
         let ((head, body), tasks) = (get().into_parts(), TaskTracker::new());
-        let sending = connection.send(Head::from(&head), body, &tally, &tasks);
+        let sending = connection.send(Head::from(&head), body, &mut tally, &tasks);
         let unanswered = sending.await;
 
         assert!(unanswered.is_err_and(|it| it.untouched.is_none()));
