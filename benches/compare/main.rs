@@ -157,6 +157,10 @@ async fn play(scenario: &Scenario, rivals: &[Rival], args: &Args, dir: &Path) ->
     for runner in &runners {
         runner.print()?;
     }
+    // The last of them is redrive, if it was asked for.
+    if let Some((own, others)) = runners.split_last() {
+        others.iter().for_each(|other| own.print_beside(other));
+    }
     Ok(())
 }
 

@@ -114,6 +114,27 @@ impl Runner {
         );
         Ok(())
     }
+
+    /// What a request took here for one that it took there in the same round, in the middle of the rounds: saturated, and at the
+    /// pace. What the machine does for longer than a round meets both.
+    pub(crate) fn print_beside(&self, other: &Self) {
+        let ratios = |own: &[Duration], of: &[Duration]| {
+            let rounds = own.iter().zip(of);
+            let ratios = rounds.map(|(own, of)| own.as_secs_f64() / of.as_secs_f64());
+            median(ratios, f64::total_cmp).map_or_else(|| "-".to_owned(), |it| format!("{it:.2}"))
+        };
+        println!(
+            "  {} / {}, round by round: {}, at pace {}",
+            self.rival.name(),
+            other.rival.name(),
+            ratios(&self.cpu, &other.cpu),
+            ratios(&self.paced_cpu(), &other.paced_cpu()),
+        );
+    }
+
+    fn paced_cpu(&self) -> Vec<Duration> {
+        self.paced.iter().map(|paced| paced.cpu).collect()
+    }
 }
 
 /// The one in the middle.
