@@ -36,7 +36,6 @@ pub mod upstream;
 
 mod build;
 
-use std::hint::cold_path;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -146,24 +145,15 @@ impl Proxy {
                     // In a box of its own, so that both are small: the allocator keeps small ones at hand.
                     Box::pin(exchange.run()).await
                 }
-                Ok(Way::Options) => {
-                    cold_path();
-                    Ok((respond::options(), None))
-                }
-                Err(error) => {
-                    cold_path();
-                    Err(error)
-                }
+                Ok(Way::Options) => Ok((respond::options(), None)),
+                Err(error) => Err(error),
             };
             let mut response = match answered {
                 Ok((response, permit)) => {
                     account.answered(response.status(), permit);
                     response
                 }
-                Err(error) => {
-                    cold_path();
-                    self.refuse(&error, version, &mut account)
-                }
+                Err(error) => self.refuse(&error, version, &mut account),
             };
             account.explain(response.headers_mut());
             let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
@@ -198,6 +188,7 @@ impl Proxy {
         Ok(Way::Forward(exchange))
     }
 
+    #[cold]
     fn refuse(
         &self,
         error: &Error,
