@@ -64,6 +64,7 @@ use self::sign::Signer;
 use self::status::Status;
 use self::trace::Tracer;
 use self::tunnel::Tunnels;
+use crate::clock;
 
 pub use self::build::{BuildError, Surroundings};
 pub use crate::tls::Reloaded;
@@ -136,14 +137,16 @@ impl Proxy {
                 request.uri().path_and_query().cloned(),
                 self.tracer.open(&request),
             );
+            let mut now = account.arrival;
             let answered = match self.way(request, client, &mut account) {
                 Ok(Way::Forward(exchange)) => {
                     if version == Version::HTTP_2 {
                         // Cancelled in the same breath, it is dropped here, and no upstream is asked for nothing.
                         tokio::task::yield_now().await;
+                        now = clock::now();
                     }
                     // In a box of its own, so that both are small: the allocator keeps small ones at hand.
-                    Box::pin(exchange.run()).await
+                    Box::pin(exchange.run(now)).await
                 }
                 Ok(Way::Options) => Ok((respond::options(), None)),
                 Err(error) => Err(error),
@@ -225,7 +228,7 @@ impl Proxy {
     pub fn show(&self) -> Status {
         let gauges = &self.gauges;
         let amount = |amount: usize| i64::try_from(amount).unwrap_or(i64::MAX);
-        let futile = self.shared.cells().futile_count(crate::clock::now());
+        let futile = self.shared.cells().futile_count(clock::now());
         gauges.futile_cells.set(amount(futile));
         gauges.replay_bytes.set(amount(self.shared.memory.used()));
         let routes = self.lanes.iter().map(|lane| status::Route::new(lane));

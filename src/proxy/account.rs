@@ -14,6 +14,9 @@ mod traced;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
 use self::history::History;
 use super::admit::Permit;
 use super::error::Error;
@@ -25,8 +28,6 @@ use super::trace::{Attempted, Trace};
 use crate::clock;
 use crate::retry::Reason;
 use crate::retry::classify::{Class, Classified, Ran};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 /// Which requests are logged (`log.requests`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -79,7 +79,7 @@ struct Rest {
 }
 
 impl<'a> Exchange<'a> {
-    /// Sends the request until there is something to deliver.
+    /// Sends the request, from `now` on, until there is something to deliver.
     ///
     /// # Errors
     /// When redrive has to answer itself: see [`Error`].
@@ -88,8 +88,8 @@ impl<'a> Exchange<'a> {
     /// with each of them.
     pub async fn run(
         mut self: Box<Self>,
+        mut now: Instant,
     ) -> Result<(Response<ResponseBody>, Option<Permit>), Error> {
-        let mut now = self.deadline.arrival;
         if self.signer.is_some() {
             cold_path();
             Box::pin(self.seal()).await?;

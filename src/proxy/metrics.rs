@@ -50,7 +50,7 @@ pub struct RouteMetrics {
     responses: [IntCounter; STATUSES.len() + 1],
     hints: [IntCounter; Source::ALL.len()],
     callers: [IntCounter; CallerSource::ALL.len()],
-    /// Requests of all routes that have no end yet.
+    /// Requests of all routes that have no end yet: one gauge, at hand where they are counted.
     pub in_flight: IntGauge,
     /// From arrival to the answer's end.
     pub request_duration: Histogram,

@@ -34,7 +34,8 @@ pub struct Shared {
     arrivals: Arc<AtomicU64>,
 }
 
-/// Whether a drain has begun, and when it cuts off what is left.
+/// Whether a drain has begun, and when it cuts off what is left. What is in there is never marked as seen: who waits for it does so on
+/// a clone.
 #[derive(Clone, Debug)]
 pub struct Drain(watch::Receiver<Option<Instant>>);
 
@@ -145,5 +146,27 @@ impl Drain {
         {
             std::future::pending::<()>().await; // the sender is gone: nobody will drain any more
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_has_begun_for_everybody_once_its_end_is_known() {
+        let (ends, drain) = Drain::new();
+        let before = drain.clone();
+        assert!(!drain.has_begun());
+
+        ends.send(Some(clock::now() + Duration::from_secs(1)))
+            .unwrap();
+        drain.end().await;
+        drain.cuts(clock::now()).await;
+
+        assert!(drain.has_begun() && before.has_begun() && drain.clone().has_begun());
+        drop(ends);
+        assert!(drain.has_begun());
     }
 }

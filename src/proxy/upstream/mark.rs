@@ -199,6 +199,33 @@ mod tests {
         assert_eq!(cancelled.get(), 2);
     }
 
+    #[test]
+    fn an_attempt_on_a_connection_of_its_own_counts_once() {
+        let (cancelled, ok) = (counter("cancelled"), counter("ok"));
+        let (mut settled, mut left) = (Tally::new(&cancelled), Tally::new(&cancelled));
+
+        settled.first_byte();
+        settled.settle(Class::Ok, &ok);
+        left.first_byte();
+        left.first_byte();
+        drop(left);
+
+        assert_eq!((ok.get(), cancelled.get()), (1, 1));
+    }
+
+    #[test]
+    fn an_attempt_that_was_on_both_kinds_of_connection_counts_once() {
+        let cancelled = counter("cancelled");
+        let mut tally = Tally::new(&cancelled);
+
+        let refused = tally.mark();
+        tally.first_byte();
+        drop(tally);
+        refused.first_byte();
+
+        assert_eq!(cancelled.get(), 1);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_attempt_begins_with_its_first_byte() {
         let cancelled = counter("cancelled");

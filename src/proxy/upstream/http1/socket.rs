@@ -67,7 +67,7 @@ impl Socket {
         }
     }
 
-    /// Closes the connection under whoever reads.
+    /// Closes the connection under whoever reads. Nobody else reads one that is not shared.
     pub(super) fn close(&self) {
         if let Self::Shared(shared) = self {
             let closed = lock(shared).wire.take();
