@@ -1,8 +1,8 @@
 //! Logs: one subscriber for the process, JSON or text, on standard output. And traces, where somebody collects them
 //! (`telemetry/traces.rs`).
 //!
-//! Events are made where things happen; this only decides their form (`telemetry/json.rs` for machines). `RUST_LOG` filters as
-//! usual, `info` by default. Lines are written by a thread of their own (`telemetry/writer.rs`): a log that nobody reads never
+//! Events are made where things happen; this only decides their form (`telemetry/json.rs` for machines). `RUST_LOG` filters by
+//! target and level, `info` by default. Lines are written by a thread of their own (`telemetry/writer.rs`): a log that nobody reads never
 //! holds a request up.
 
 mod json;
@@ -13,8 +13,8 @@ use std::io::{self, IsTerminal};
 use std::sync::LazyLock;
 
 use prometheus::{IntCounter, Registry};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::proxy::account::Told;
@@ -45,21 +45,21 @@ pub enum Format {
 /// # Errors
 /// When the system has no thread left for it.
 pub fn init(params: Params) -> io::Result<Flush> {
-    let info = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    let (filter, fault) = match info.clone().from_env() {
+    let (filter, fault) = match filter(&std::env::var("RUST_LOG").unwrap_or_default()) {
         Ok(filter) => (filter, None),
-        Err(error) => (info.parse_lossy(""), Some(error)),
+        Err(error) => (usual(), Some(error)),
     };
     let (lines, flush) = writer::start(io::stdout(), DROPPED.clone())?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE) // the filter's matter
         .with_writer(lines);
     let set = match params.format {
-        Format::Json => builder.event_format(json::Json).finish().try_init(),
-        Format::Text => builder
-            .with_target(false)
-            .with_ansi(wants_colour())
+        Format::Json => (builder.event_format(json::Json).finish())
+            .with(filter)
+            .try_init(),
+        Format::Text => (builder.with_target(false).with_ansi(wants_colour()))
             .finish()
+            .with(filter)
             .try_init(),
     };
     if set.is_err() {
@@ -70,6 +70,23 @@ pub fn init(params: Params) -> io::Result<Flush> {
         tracing::warn!(error, "RUST_LOG cannot be read: what is told is `info`");
     }
     Ok(flush)
+}
+
+/// What is told where nobody says it.
+fn usual() -> Targets {
+    Targets::new().with_default(LevelFilter::INFO)
+}
+
+/// `RUST_LOG`: levels and `target=level`, with commas between them. Spans and their fields cannot be named: that needs regular expressions
+/// (`env-filter`), which are a share of the program's size and memory that nothing else here wants.
+fn filter(said: &str) -> Result<Targets, ParseError> {
+    let parts: Vec<&str> = (said.split(',').map(str::trim))
+        .filter(|part| !part.is_empty())
+        .collect();
+    match parts.as_slice() {
+        [] => Ok(usual()),
+        parts => parts.join(",").parse(),
+    }
 }
 
 /// Escape codes are for eyes alone, and not for those that say so (<https://no-color.org>).
