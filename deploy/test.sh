@@ -9,6 +9,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 readonly image=localhost/redrive-ci
 readonly image_bytes_max=15000000
+readonly resident_max=6000000
 readonly venv=$PWD/target/ci/deploy
 readonly exposure_max=1.5 # of systemd-analyze: 0 is nothing to be had, 10 is everything
 readonly limits=(--network host --ulimit nofile=1024:1024 --ulimit nproc=100:100)
@@ -215,6 +216,14 @@ starts() {
   "${podman[@]}" healthcheck run "$name" || return
   echo "read-only, without capabilities, as 65532; healthy by its own health check"
 }
+# Idle, behind a health check or two. More than that, and deploy/order.ld may be of another program by now: .ci/order
+weighs() {
+  needs podman curl || return
+  local resident
+  resident=$(metric "$admin" process_resident_memory_bytes)
+  echo "$resident bytes resident, at most $resident_max are due"
+  [ -n "$resident" ] && [ "$resident" -le "$resident_max" ]
+}
 helps() {
   needs podman python3 curl || return
   local direct through
@@ -283,6 +292,7 @@ check 'image: what it holds' image_holds
 check 'image: bill of materials' image_bill
 check 'image: no false health' no_health
 check 'image: starts' starts
+check 'image: memory' weighs
 check 'image: throttled traffic' helps
 check 'image: podman stop under load' drains
 check 'image: names' resolves
