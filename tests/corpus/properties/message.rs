@@ -1,22 +1,20 @@
 //! Messages out of bytes, as a fuzzer invents them: the head by the parser that redrive uses, what follows as it stands.
 
-pub mod reference;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
 
 /// An answer: its head, and what follows it.
-pub struct Answer<'a> {
+pub(super) struct Answer<'a> {
     /// Its status.
-    pub status: StatusCode,
+    pub(super) status: StatusCode,
     /// Its headers.
-    pub headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// What follows the head.
-    pub body: &'a [u8],
+    pub(super) body: &'a [u8],
 }
 
 impl<'a> Answer<'a> {
     /// Reads one; `None` where the bytes are no answer.
-    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut answer = httparse::Response::new(&mut fields);
         let head = match answer.parse(bytes).ok()? {
@@ -32,7 +30,7 @@ impl<'a> Answer<'a> {
 }
 
 /// Reads a request's head; `None` where the bytes are none.
-pub fn request(bytes: &[u8]) -> Option<Request<()>> {
+pub(super) fn request(bytes: &[u8]) -> Option<Request<()>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut read = httparse::Request::new(&mut fields);
     read.parse(bytes).ok()?.is_complete().then_some(())?;

@@ -5,16 +5,16 @@
 
 /// How far the bytes are requests that mean one thing.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Reading {
+pub(super) struct Reading {
     /// Where the last request begins that was looked at, with the empty lines before it.
-    pub start: usize,
+    pub(super) start: usize,
     /// What became of it.
-    pub end: End,
+    pub(super) end: End,
 }
 
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// All that is there is good; the last request may have only begun.
     Good,
     /// It must be refused, as any reader knows at this byte.
@@ -32,7 +32,7 @@ enum Stop {
 }
 
 /// Reads requests until the bytes end or cannot be read; with `switches`, a request that asks for an upgrade is the last.
-pub fn read(bytes: &[u8], switches: bool) -> Reading {
+pub(super) fn read(bytes: &[u8], switches: bool) -> Reading {
     let mut start = 0;
     loop {
         let end = match request(bytes, start) {
@@ -104,11 +104,7 @@ fn request(bytes: &[u8], start: usize) -> Result<Request, Stop> {
             if length > i64::MAX as u64 {
                 return Err(Stop::Fault(head_end - 1));
             }
-            let left = (bytes.len() - head_end) as u64;
-            if length > left {
-                return Err(Stop::Ends);
-            }
-            head_end + length as usize
+            pass(bytes, head_end, length)?
         }
         (None, [coding]) if coding.eq_ignore_ascii_case("chunked") && first.minor == '1' => {
             chunked(bytes, head_end)?
@@ -168,11 +164,7 @@ fn chunked(bytes: &[u8], mut at: usize) -> Result<usize, Stop> {
         if size == 0 {
             break;
         }
-        let left = (bytes.len() - at) as u64;
-        if size > left {
-            return Err(Stop::Ends);
-        }
-        at += size as usize;
+        at = pass(bytes, at, size)?;
         match &bytes[at..] {
             [b'\r', b'\n', ..] => at += 2,
             [_, _, ..] => return Err(Stop::Fault(at + 1)),
@@ -210,6 +202,13 @@ fn size_line(line: &[u8]) -> Option<u64> {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(&line[..digits]).ok()?, 16).ok()
+}
+
+/// Where so many bytes from `at` on end.
+fn pass(bytes: &[u8], at: usize, length: u64) -> Result<usize, Stop> {
+    let length = usize::try_from(length).map_err(|_| Stop::Ends)?;
+    let is_there = length <= bytes.len() - at;
+    is_there.then(|| at + length).ok_or(Stop::Ends)
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
