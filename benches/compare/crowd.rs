@@ -1,4 +1,4 @@
-//! What thousands of idle clients weigh in a proxy, and how long it takes to be there.
+//! What thousands of clients weigh in a proxy, idle and waiting, and how long it takes to be there.
 
 use std::path::Path;
 
@@ -19,9 +19,10 @@ pub(crate) async fn weigh(rivals: &[Rival], files: u64, dir: &Path) -> Result<()
     }
     let scenario = &Scenario::ALL[0];
     let origin = Origin::start(scenario, dir).await?;
+    let silent = Origin::silent().await?;
     println!(
-        "  {:<10}{:>12}{:>12}{:>16}{:>18}",
-        "", "listens", "RSS idle", "RSS with them", "each"
+        "  {:<10}{:>12}{:>12}{:>16}{:>18}{:>18}",
+        "", "listens", "RSS idle", "RSS with them", "each", "a waiting request"
     );
     for &rival in rivals {
         // A proxy listens on a port that nobody has used before, so that the first connection is the first.
@@ -32,21 +33,42 @@ pub(crate) async fn weigh(rivals: &[Rival], files: u64, dir: &Path) -> Result<()
         let before = memory(&proxy)?;
         let clients = load::idle(proxy.addr, scenario, IDLE_CLIENTS).await?;
         let after = memory(&proxy)?;
-        drop(clients);
+        drop((clients, proxy));
         println!(
-            "  {:<10}{:>9.0} ms{:>9.1} MB{:>13.1} MB{:>12} bytes",
+            "  {:<10}{:>9.0} ms{:>9.1} MB{:>13.1} MB{:>12} bytes{:>12} bytes",
             rival.name(),
             listens.as_secs_f64() * 1e3,
             megabytes(before),
             megabytes(after),
             after.saturating_sub(before) / IDLE_CLIENTS as u64,
+            waiting(rival, &silent, scenario, dir).await?,
         );
     }
     Ok(())
 }
 
+/// What each of many requests weighs whose answer does not come: with its client's connection, and with one to the upstream where it
+/// has one.
+async fn waiting(
+    rival: Rival,
+    silent: &Origin,
+    scenario: &Scenario,
+    dir: &Path,
+) -> Result<u64, Fault> {
+    let proxy = start(rival, silent, dir)?;
+    tokio::time::sleep(SETTLE).await;
+    let before = memory(&proxy)?;
+    let clients = load::waiting(proxy.addr, scenario, WAITING_CLIENTS).await?;
+    tokio::time::sleep(SETTLE).await;
+    let after = memory(&proxy)?;
+    drop(clients);
+    Ok(after.saturating_sub(before) / WAITING_CLIENTS as u64)
+}
+
 pub(crate) const NAME: &str = "memory";
-pub(crate) const ABOUT: &str = "4,000 clients that asked once each and stay connected";
+pub(crate) const ABOUT: &str =
+    "4,000 clients that asked once each and stay connected, and 1,500 that wait for an answer";
 const IDLE_CLIENTS: usize = 4_000;
+const WAITING_CLIENTS: usize = 1_500;
 /// Both ends of each connection are files of a process, this one or the proxy.
 const FILES_MIN: u64 = 4_500;

@@ -128,6 +128,22 @@ pub(crate) async fn idle(
     Ok(idle)
 }
 
+/// Clients that have asked once each, and have no answer yet.
+pub(crate) async fn waiting(
+    server: SocketAddr,
+    scenario: &Scenario,
+    count: usize,
+) -> Result<Vec<TcpStream>, Fault> {
+    let request = scenario.request();
+    let mut waiting = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut client = Client::open(server).await?;
+        client.stream.write_all(&request).await?;
+        waiting.push(client.stream);
+    }
+    Ok(waiting)
+}
+
 async fn connect(server: SocketAddr, count: usize) -> Result<Vec<Client>, Fault> {
     let mut clients = Vec::with_capacity(count);
     for _ in 0..count {

@@ -17,7 +17,7 @@
 //! | `runner` | what is measured of a proxy |
 //! | `scenario` | what is asked and answered |
 //! | `core` | who runs where |
-//! | `crowd` | what many idle clients weigh |
+//! | `crowd` | what many clients weigh, idle and waiting |
 //!
 //! How the proxies are set up and started is what `benches/goodput` does, in the same files.
 

@@ -34,9 +34,22 @@ impl Origin {
         } else {
             (None, None)
         };
+        Self::listen(tls, certificate, scenario.answer().into()).await
+    }
+
+    /// One that takes requests and never answers.
+    #[allow(dead_code, reason = "only what waiting requests weigh needs it")]
+    pub(crate) async fn silent() -> Result<Self, Fault> {
+        Self::listen(None, None, Arc::new([])).await
+    }
+
+    async fn listen(
+        tls: Option<TlsAcceptor>,
+        certificate: Option<PathBuf>,
+        answer: Arc<[u8]>,
+    ) -> Result<Self, Fault> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = listener.local_addr()?;
-        let answer: Arc<[u8]> = scenario.answer().into();
         let mut running = JoinSet::new();
         running.spawn(serve(listener, tls, answer));
         Ok(Self {
