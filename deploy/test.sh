@@ -219,6 +219,7 @@ starts() {
 # Idle, behind a health check or two. More than that, and deploy/order.ld may be of another program by now: .ci/order
 weighs() {
   needs podman curl || return
+  [ "$(uname -m)" = x86_64 ] || skip "elsewhere the program is linked in no order (deploy/build.rs)" || return
   local resident
   resident=$(metric "$admin" process_resident_memory_bytes)
   echo "$resident bytes resident, at most $resident_max are due"

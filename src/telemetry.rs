@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 
 use prometheus::{IntCounter, Registry};
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -50,23 +51,19 @@ pub fn init(params: Params) -> io::Result<Flush> {
         Err(error) => (usual(), Some(error)),
     };
     let (lines, flush) = writer::start(io::stdout(), DROPPED.clone())?;
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE) // the filter's matter
-        .with_writer(lines);
+    // The filter's level is the whole log's: what is below it costs nobody more than a look.
+    let filtered = tracing_subscriber::registry().with(filter);
+    let told = fmt::layer().with_writer(lines);
     let set = match params.format {
-        Format::Json => (builder.event_format(json::Json).finish())
-            .with(filter)
-            .try_init(),
-        Format::Text => (builder.with_target(false).with_ansi(wants_colour()))
-            .finish()
-            .with(filter)
+        Format::Json => filtered.with(told.event_format(json::Json)).try_init(),
+        Format::Text => filtered
+            .with(told.with_target(false).with_ansi(wants_colour()))
             .try_init(),
     };
     if set.is_err() {
         tracing::debug!("the log is set up already");
     }
     if let Some(error) = fault {
-        let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "RUST_LOG cannot be read: what is told is `info`");
     }
     Ok(flush)
@@ -78,14 +75,24 @@ fn usual() -> Targets {
 }
 
 /// `RUST_LOG`: levels and `target=level`, with commas between them. Spans and their fields cannot be named: that needs regular expressions
-/// (`env-filter`), which are a share of the program's size and memory that nothing else here wants.
-fn filter(said: &str) -> Result<Targets, ParseError> {
+/// (`env-filter`), which are a share of the program's size that nothing else here wants.
+///
+/// # Errors
+/// What cannot be meant, in words: a target that no module has would silence the log without a word.
+fn filter(said: &str) -> Result<Targets, String> {
     let parts: Vec<&str> = (said.split(',').map(str::trim))
         .filter(|part| !part.is_empty())
         .collect();
+    for part in &parts {
+        let (target, level) = part.split_once('=').unwrap_or((part, "info"));
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
+        if level.is_empty() || !target.chars().all(is_name) {
+            return Err(format!("`{part}` is neither a level nor target=level"));
+        }
+    }
     match parts.as_slice() {
         [] => Ok(usual()),
-        parts => parts.join(",").parse(),
+        parts => (parts.join(",").parse()).map_err(|error: ParseError| error.to_string()),
     }
 }
 

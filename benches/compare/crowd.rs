@@ -1,5 +1,6 @@
 //! What thousands of clients weigh in a proxy, idle and waiting, and how long it takes to be there.
 
+use std::io;
 use std::path::Path;
 
 use redrive::clock;
@@ -61,6 +62,12 @@ async fn waiting(
     let clients = load::waiting(proxy.addr, scenario, WAITING_CLIENTS).await?;
     tokio::time::sleep(SETTLE).await;
     let after = memory(&proxy)?;
+    for client in &clients {
+        match client.try_read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => return Err("a request was answered that was to wait".into()),
+        }
+    }
     drop(clients);
     Ok(after.saturating_sub(before) / WAITING_CLIENTS as u64)
 }
