@@ -9,7 +9,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 readonly image=localhost/redrive-ci
 readonly image_bytes_max=15000000
-readonly resident_max=$((6 << 20))
+readonly resident_max=6800000 # 6.2 million were measured, and 7.7 without an order of the functions
 readonly venv=$PWD/target/ci/deploy
 readonly exposure_max=1.5 # of systemd-analyze: 0 is nothing to be had, 10 is everything
 readonly limits=(--network host --ulimit nofile=1024:1024 --ulimit nproc=100:100)
