@@ -38,10 +38,10 @@ fn main() {
 }
 
 /// Whether it is the one target on which the order was tried, and nobody chose a linker, which may know no such script: gold and mold
-/// do not. `REDRIVE_ORDER=off` leaves it out where that cannot be seen from here. RSS of an idle sidecar is 5.4 MB with it and 7.8 without;
-/// elsewhere that is all that is missing.
+/// do not. `ORDER_FUNCTIONS=off` leaves it out where that cannot be seen from here (not `REDRIVE_...`, which redrive would take for a key).
+/// RSS of an idle sidecar is 5.4 MB with it and 7.8 without; elsewhere that is all that is missing.
 fn is_linked_as_tried() -> bool {
-    println!("cargo::rerun-if-env-changed=REDRIVE_ORDER");
+    println!("cargo::rerun-if-env-changed=ORDER_FUNCTIONS");
     println!("cargo::rerun-if-env-changed=MOLD_PATH");
     let is = |key: &str, wanted: &str| env::var(key).as_deref() == Ok(wanted);
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
@@ -49,7 +49,7 @@ fn is_linked_as_tried() -> bool {
     is("CARGO_CFG_TARGET_ARCH", "x86_64")
         && is("CARGO_CFG_TARGET_OS", "linux")
         && is("CARGO_CFG_TARGET_ENV", "gnu")
-        && !is("REDRIVE_ORDER", "off")
+        && !is("ORDER_FUNCTIONS", "off")
         && env::var_os("MOLD_PATH").is_none()
         && env::var_os("RUSTC_LINKER").is_none()
         && !flags.any(|flag| flag.contains("link") && !flag.starts_with("--remap-path-prefix"))
