@@ -23,9 +23,8 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
-/// How far the wall clock is into its second: the same for everybody whose clock agrees with this one.
-pub fn into_second() -> Duration {
+/// How far the wall clock is past 1970: the same for everybody whose clock agrees with this one.
+pub fn since_epoch() -> Duration {
     // Before 1970 nobody's clock agrees with anybody's.
-    let since_epoch = wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Duration::from_nanos(since_epoch.subsec_nanos().into())
+    wall().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -9,12 +9,13 @@
 //! - [`decide`](Controller::decide): the next of those who wait that goes or is shed, exactly one a call.
 //!
 //! Never more than `max_in_flight` attempts are out, never more than `max_waiting` wait, every operation costs at most the
-//! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, whose turn it is in
-//! `admission.rs`, what can be seen of it in `view.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
+//! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, what changes slowly in `look.rs`, whose
+//! turn it is in `admission.rs`, what can be seen of it in `view.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
 //! [`backlog`](super::backlog), [`floor`](super::floor), [`neighbours`](super::neighbours) and [`queue`](super::queue).
 
 mod admission;
 mod learn;
+mod look;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -23,12 +24,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-use super::backlog::{Backlog, Flow, Queued};
+use super::backlog::{Backlog, Queued};
 use super::fleet::Fleet;
 use super::floor::Floor;
 use super::gate::Gate;
 use super::meter::Meter;
-use super::neighbours::{Finding, Neighbours, Sight};
+use super::neighbours::Neighbours;
 use super::outage::Outage;
 use super::queue::{Queue, WaiterId};
 use super::service::Service;
@@ -75,9 +76,9 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Nothing is learned yet: the gate is open. At most `params.max_in_flight` attempts are in flight, at least one. The wall clock is
-    /// `into_second` past its last full second: sidecars whose clocks agree find out together whose throttles they see.
-    pub fn new(params: Params, now: Instant, into_second: Duration) -> Self {
+    /// Nothing is learned yet: the gate is open. At most `params.max_in_flight` attempts are in flight, at least one. The wall clock shows
+    /// `wall` now, counted from a moment that all agree on: sidecars whose clocks agree find out together whose throttles they see.
+    pub fn new(params: Params, now: Instant, wall: Duration) -> Self {
         Self {
             start: now,
             now: 0.0,
@@ -94,7 +95,7 @@ impl Controller {
             gate: Gate::new(),
             outage: Outage::new(),
             backlog: Backlog::new(0.0),
-            neighbours: Neighbours::new(into_second.as_secs_f64()),
+            neighbours: Neighbours::new(wall),
             floor: Floor::new(),
             fleet: None,
             service: Service::new(),
@@ -190,52 +191,8 @@ impl Controller {
             self.gate.open_if_quiet(self.now);
         }
         if self.now >= self.next_look {
-            self.next_look = self.now + LOOK_EVERY;
+            self.next_look = self.now + look::EVERY;
             self.look();
-        }
-    }
-
-    /// What is not worth doing at every event.
-    fn look(&mut self) {
-        let now = self.now;
-        let demand = self.demand.rate(now);
-        let delivered = self.delivered.rate(now);
-        self.backlog.observe_spare(demand, delivered);
-        let is_called_off = self.outage.is_on() || self.params.patient;
-        if let Some(queued) = self.queued().filter(|_| !is_called_off) {
-            let flow = Flow {
-                demand: self.demand.rate_long(now),
-                delivered: self.delivered.rate_long(now),
-            };
-            self.backlog.prove_overload(now, queued, flow);
-        }
-        self.backlog.end_overload(now, is_called_off);
-
-        let above_floor = self.window.size() / self.floor();
-        if !self.gate.is_closed() {
-            self.floor = Floor::new();
-        } else if above_floor <= ON_FLOOR {
-            self.floor.sink(LOOK_EVERY);
-        }
-        let is_held_up = !self.queue.is_empty() || self.backlog.was_shed_lately(now);
-        let sight = Sight {
-            is_ruling: self.gate.is_closed() && self.gate.ramp().is_none(),
-            is_pressed: is_held_up && !self.outage.is_on(),
-            throttled_share: self.share_of_throttles(),
-            kind: self.kind,
-            tolerated: self.step().tolerated,
-            usual: self.usual(),
-            is_at_floor: self.floor.is_reached(self.kind, above_floor),
-            demand,
-            service: self.service.mean(),
-            is_draining: demand < DRAINING * delivered,
-            delivered: self.delivered.rate_long(now),
-        };
-        match self.neighbours.look(now, sight) {
-            Finding::Quiet => self.gate.open(),
-            // What was sent freely says nothing about the window.
-            Finding::Ours => self.gate.end_ramp(now),
-            Finding::Same | Finding::Freed => {}
         }
     }
 
@@ -271,15 +228,6 @@ impl Controller {
 fn micros(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
-
-/// The window as a multiple of its floor when it is on it: chance successes lift it between throttles.
-const ON_FLOOR: f64 = 1.1;
-
-/// The part of what gets through that is asked for, below which a queue is draining.
-const DRAINING: f64 = 0.7;
-
-/// Seconds between two looks at what changes slowly.
-const LOOK_EVERY: f64 = 0.1;
 
 /// Retries of one request that only wait for their turn while the window decides. A window near its limit lets one in twenty
 /// attempts be throttled, so that a fourth throttle in a row is one request in a hundred thousand.

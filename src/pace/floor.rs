@@ -1,10 +1,8 @@
 //! The floor of the window: a share of the own demand that is asked for whatever happens, so that greedy neighbours do not starve
 //! a polite sender, and a sign of life where there is no demand.
 //!
-//! Behind a rate limit it sinks on with a window that stays on it. Polite senders that exceed a limit manyfold would keep
-//! throttling one another there; and a window that is nearly nothing while as much is throttled as before is what tells throttles
-//! of others from one's own, see [`neighbours`](super::neighbours). Behind other limits it is low from the beginning: who is beside
-//! others is found out by other signs there.
+//! Behind a rate limit it sinks on with a window that stays on it: polite senders that exceed a limit manyfold would keep
+//! throttling one another there. Behind other limits it is low from the beginning.
 
 use crate::retry::classify::Kind;
 
@@ -30,15 +28,6 @@ impl Floor {
         self.share = (self.share * (-seconds / SINKS_IN).exp()).max(SHARE_LAST);
     }
 
-    /// Whether a window of so many times the floor is as small as windows become.
-    pub(super) fn is_reached(&self, kind: Kind, above: f64) -> bool {
-        if kind == Kind::Rate {
-            self.share <= SHARE_LAST && above <= NEAR
-        } else {
-            above <= NEAR_OTHER
-        }
-    }
-
     fn share_for(&self, kind: Kind) -> f64 {
         if kind == Kind::Rate {
             self.share
@@ -49,8 +38,7 @@ impl Floor {
 }
 
 /// Behind a rate limit, at first and at last. Higher at first, senders that all exceed the limit fifteenfold see one another's
-/// throttles for so long that they take them for others'; without a few attempts to look at for some seconds, throttles of others
-/// are found out much later.
+/// throttles for so long that they take them for others'.
 const SHARE_FIRST: f64 = 0.08;
 const SHARE_LAST: f64 = 0.03;
 
@@ -58,13 +46,8 @@ const SHARE_LAST: f64 = 0.03;
 const SINKS_IN: f64 = 2.0;
 
 /// Behind other limits. With 0.15, senders that exceed one fivefold ask for three quarters of it on their floors, where no beat moves
-/// them, and take one another for others: twenty behind a limit of 10 pay 4.4 attempts per success instead of 2.8.
+/// them.
 const SHARE_OTHER: f64 = 0.04;
-
-/// How near to the floor is as good as there. Behind other limits with 1.5, too, forty polite senders in a fivefold overload of one of
-/// 10 pay 4.0 attempts per success instead of 3.4.
-const NEAR: f64 = 1.5;
-const NEAR_OTHER: f64 = 1.15;
 
 /// Attempts per second that keep looking when there is no demand to take a share of.
 const RATE_MIN: f64 = 0.1;
@@ -85,13 +68,10 @@ mod tests {
     #[test]
     fn behind_a_rate_limit_it_sinks_and_ends() {
         let mut floor = Floor::new();
-        assert!(!floor.is_reached(Kind::Rate, 1.0) && floor.is_reached(Kind::Concurrency, 1.0));
-
         floor.sink(1.0);
         assert!(floor.size(Kind::Rate, 0.1, 100.0) < 0.6);
         floor.sink(100.0);
 
-        assert!(floor.is_reached(Kind::Rate, 1.4) && !floor.is_reached(Kind::Rate, 1.6));
         assert!((floor.size(Kind::Rate, 0.1, 100.0) - 0.1 * 3.0).abs() < 1e-9);
         assert!((floor.size(Kind::Concurrency, 0.1, 100.0) - 0.1 * 4.0).abs() < 1e-9);
     }

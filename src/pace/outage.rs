@@ -16,10 +16,13 @@ pub(super) struct Outage {
     /// Refusals in a row that chance would hardly make.
     run_min: u32,
     probing: Option<Probing>,
+    /// Until when the latest one is as long ago as it lasted.
+    past_at: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Probing {
+    since: f64,
     next_at: f64,
     interval: f64,
     under_way: u32,
@@ -33,11 +36,17 @@ impl Outage {
             run_from: 0.0,
             run_min: RUN_MIN,
             probing: None,
+            past_at: f64::NEG_INFINITY,
         }
     }
 
     pub(super) fn is_on(&self) -> bool {
         self.probing.is_some()
+    }
+
+    /// Whether what was throttled lately was not throttled by one: it is as long ago as it lasted, or longer than anybody looks back.
+    pub(super) fn is_past(&self, now: f64) -> bool {
+        !self.is_on() && now >= self.past_at
     }
 
     /// An attempt was refused or failed that was sent at `sent`, when the window was `size` and so large a share was throttled.
@@ -56,6 +65,7 @@ impl Outage {
         let due = self.run >= self.run_min && lasted > LASTED_MIN.max(3.0 * service_mean);
         if due && self.probing.is_none() {
             self.probing = Some(Probing {
+                since: now,
                 next_at: now + INTERVAL_FIRST * share,
                 interval: INTERVAL_FIRST,
                 under_way: 0,
@@ -66,9 +76,11 @@ impl Outage {
     }
 
     /// A success. If it ends an outage, the window that was remembered.
-    pub(super) fn on_success(&mut self) -> Option<f64> {
+    pub(super) fn on_success(&mut self, now: f64) -> Option<f64> {
         self.run = 0;
-        self.probing.take().map(|_| self.run_size)
+        let lasted = now - self.probing.take()?.since;
+        self.past_at = now + lasted.min(PAST_AFTER_MAX);
+        Some(self.run_size)
     }
 
     /// When the next probe may go, if more may be under way; infinite if not, `None` without an outage.
@@ -131,6 +143,9 @@ const INTERVAL_FIRST: f64 = 0.25;
 /// The distance that doubling ends at. A recovered upstream waits no longer than this for somebody to notice.
 const INTERVAL_MAX: f64 = 1.0;
 
+/// Seconds that are looked back to see how much is throttled.
+const PAST_AFTER_MAX: f64 = 10.0;
+
 /// Probes under way at once. One would have to time out before the next may look, when the upstream swallows them.
 const PROBES_MAX: u32 = 3;
 
@@ -179,7 +194,7 @@ mod tests {
         for n in 0..100 {
             outage.on_refusal(f64::from(n), 1.0, 0.0);
             if n % 9 == 0 {
-                assert_eq!(outage.on_success(), None);
+                assert_eq!(outage.on_success(1.0), None);
             }
             assert!(!outage.begin_if_due(f64::from(n) + 0.5, 0.1, 0.0));
         }
@@ -189,9 +204,23 @@ mod tests {
     fn the_first_success_ends_it_with_the_window_of_before() {
         let mut outage = on();
 
-        assert_eq!(outage.on_success(), Some(40.0));
+        assert_eq!(outage.on_success(5.0), Some(40.0));
         assert!(!outage.is_on());
-        assert_eq!(outage.on_success(), None);
+        assert_eq!(outage.on_success(5.0), None);
+    }
+
+    #[test]
+    fn it_is_past_when_it_is_as_long_ago_as_it_lasted() {
+        for (lasted, past_after) in [(4.0, 4.0), (60.0, PAST_AFTER_MAX)] {
+            let mut outage = on();
+            let ended = 1.0 + lasted;
+            assert!(!outage.is_past(ended));
+
+            outage.on_success(ended);
+
+            assert!(!outage.is_past(ended + past_after - 0.1));
+            assert!(outage.is_past(ended + past_after));
+        }
     }
 
     #[test]

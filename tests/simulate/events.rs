@@ -100,6 +100,7 @@ fn environments_that_are_cold_cost_little() {
         let row = row(&params);
 
         assert!(row.goodput_of_oracle >= 0.95, "{row:?}");
-        assert!(row.attempts_per_success <= 1.10, "{row:?}");
+        // Whose the throttles of the first second are is asked for until it is known, which costs some.
+        assert!(row.attempts_per_success <= 1.17, "{row:?}");
     }
 }

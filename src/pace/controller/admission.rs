@@ -157,9 +157,10 @@ impl Controller {
             .holds
             .peek()
             .map_or(f64::INFINITY, |Reverse(until)| *until as f64 / 1e6);
-        let earliest_change = hold_ends.min(self.neighbours.next_half(self.now));
+        let earliest_change = hold_ends.min(self.neighbours.next_part(self.now));
         let fraction = size - whole;
-        if taken > whole || fraction < FRACTION_MIN {
+        let is_none = fraction <= 0.0 || (whole > 0.0 && fraction < FRACTION_MIN);
+        if taken > whole || is_none {
             return earliest.max(earliest_change);
         }
         let stretched = self.service.mean() / fraction * self.fraction_stretch;
@@ -168,7 +169,7 @@ impl Controller {
 
     /// The window, larger or smaller by its swing.
     fn size_now(&self) -> f64 {
-        self.window.size() * self.neighbours.factor(self.now, self.rate())
+        self.neighbours.size(self.now, self.window.size())
     }
 
     /// Whether one attempt may go now. Asks the known limit last, since its yes is spent.
@@ -244,7 +245,7 @@ const OUTAGE_WAIT: f64 = 2.0;
 /// Service times that an attempt is assumed to take when a newcomer's chances are weighed.
 const FLIGHT_ALLOWANCE: f64 = 1.2;
 
-/// A smaller fraction of a place than this is none.
+/// A smaller fraction of a place than this is none, beside whole ones.
 const FRACTION_MIN: f64 = 0.01;
 
 /// Bounds of what a shed client is told, seconds: whole seconds is all that the header can say.

@@ -73,7 +73,7 @@ impl Controller {
         self.window.count_success();
         let delivered = self.delivered.rate(now);
         self.gate.on_success(tolerated(self.kind, delivered));
-        if let Some(memory) = self.outage.on_success() {
+        if let Some(memory) = self.outage.on_success(now) {
             self.window
                 .set((memory * MEMORY_KEPT).max(self.service.mean()));
             self.gate.close(now, memory);
