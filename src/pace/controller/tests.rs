@@ -115,6 +115,26 @@ impl Bench {
 }
 
 #[test]
+fn a_window_of_next_to_nothing_sends_seldom_but_sends() {
+    let long = Duration::from_secs(600);
+    let mut bench = Bench::new(Params {
+        max_wait: long,
+        ..params()
+    });
+    bench.controller.gate.close(0.0, 0.0);
+    bench.controller.gate.end_ramp(0.0);
+    bench.controller.gate.keep_closed(0.0);
+    bench.controller.window.set(0.002);
+
+    let waits = bench.arrive(first(bench.now, long));
+    assert!(matches!(waits, Admission::Wait(_)), "{waits:?}");
+    bench.pass(Duration::from_secs(80));
+
+    let decision = bench.controller.decide(bench.now, &mut bench.rng);
+    assert!(matches!(decision, Some(Decision::Go(..))), "{decision:?}");
+}
+
+#[test]
 fn without_throttles_everything_goes_at_once() {
     let mut bench = Bench::new(params());
 
