@@ -24,7 +24,7 @@ pub fn wall() -> SystemTime {
 }
 
 /// How far the wall clock is past 1970: the same for everybody whose clock agrees with this one.
-pub fn since_epoch() -> Duration {
+pub fn since_1970() -> Duration {
     // Before 1970 nobody's clock agrees with anybody's.
     wall().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

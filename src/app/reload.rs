@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus::{IntGauge, Registry};
@@ -289,8 +289,7 @@ impl Gauges {
     }
 
     fn succeeded(&self) {
-        let since_epoch = clock::wall().duration_since(UNIX_EPOCH);
-        let seconds = since_epoch.map_or(0, |since| since.as_secs());
+        let seconds = clock::since_1970().as_secs();
         self.last.set(i64::try_from(seconds).unwrap_or(i64::MAX));
         self.failed.set(0);
     }

@@ -9,8 +9,8 @@
 //! - [`decide`](Controller::decide): the next of those who wait that goes or is shed, exactly one a call.
 //!
 //! Never more than `max_in_flight` attempts are out, never more than `max_waiting` wait, every operation costs at most the
-//! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, what changes slowly in `look.rs`, whose
-//! turn it is in `admission.rs`, what can be seen of it in `view.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
+//! logarithm of the crowd, and who leaves gives back all that it held. What is learned stands in `learn.rs`, what changes slowly in
+//! `look.rs`, whose turn it is in `admission.rs`, what can be seen of it in `view.rs`; the parts are [`window`](super::window), [`gate`](super::gate), [`outage`](super::outage),
 //! [`backlog`](super::backlog), [`floor`](super::floor), [`neighbours`](super::neighbours) and [`queue`](super::queue).
 
 mod admission;

@@ -1,9 +1,9 @@
 //! Mixed fleets: when the throttles are made by others, holding back helps nobody but them.
 //!
 //! Throttles carry no name. All sidecars keep a beat by which they know their own, see [`swing`]. When it says that others make
-//! them, the window is put to the test, see [`trial`]: first attempts go freely for a moment. If about as large a share of them gets
-//! through as before, the window was *unresponsive*, and they keep going freely (retries still wait for their jitter and their
-//! budget). If far fewer do, the throttles were our own after all; the window rules again, and the next test waits, longer each time.
+//! them, the window is put to the test, see [`trial`]: first attempts go freely for a moment. If at least three tenths of the share
+//! that got through before still does, the window was *unresponsive*, and they keep going freely (retries still wait for their
+//! jitter and their budget). If not, the throttles were our own after all; the window rules again, and the next test waits, longer each time.
 
 mod account;
 mod beat;

@@ -73,8 +73,8 @@ impl Sent {
     }
 }
 
-/// The share of so many attempts that is next to nothing. Beside others that exceed a limit by a fifth it is seen once in ten thousand
-/// times.
+/// The share of so many attempts that is next to nothing. Beside others that exceed a limit by a fifth it is seen four times in ten
+/// thousand.
 const CLEAN: f64 = 0.05;
 const CLEAN_MIN: f64 = 100.0;
 

@@ -7,26 +7,15 @@ use super::Sight;
 use crate::retry::classify::Kind;
 
 /// Attempts per second that pass, and at least as many as are no harm.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passing {
     rate: f64,
     is_held: bool,
-    kind: Kind,
     /// Attempts per second that are sent in any case.
     least: f64,
 }
 
 impl Passing {
-    /// Nothing is known yet.
-    pub(super) fn new() -> Self {
-        Self {
-            rate: 0.0,
-            is_held: false,
-            kind: Kind::Unknown,
-            least: 0.0,
-        }
-    }
-
     /// Looks at what passed in the last seconds, `elapsed` after the last look; there has been a doubt for so long, if there is one.
     /// Where a period is a second, what passed in the last one is that of a high and a low part.
     pub(super) fn look(
@@ -54,7 +43,6 @@ impl Passing {
         *self = Self {
             rate: held.max(passed),
             is_held,
-            kind: sight.kind,
             least: LEAST * sight.demand,
         };
     }
@@ -66,8 +54,8 @@ impl Passing {
 
     /// What a high part sends at least, per second. Behind other limits than of rate, and in the first moments of
     /// a burst, more would only be throttled.
-    pub(super) fn high(&self) -> f64 {
-        match self.kind {
+    pub(super) fn high(&self, kind: Kind) -> f64 {
+        match kind {
             Kind::Rate if self.is_held => (ABOVE * self.rate).max(self.least),
             _ => self.least,
         }
@@ -114,16 +102,18 @@ mod tests {
 
     #[test]
     fn a_low_part_sends_less_than_passes_and_a_high_one_more() {
-        let mut passing = Passing::new();
+        let mut passing = Passing::default();
 
         passing.look(0.1, Some(5.0), 1.0, &sight(Kind::Rate, 10.0));
 
-        assert!((passing.low() - 6.0).abs() < 1e-9 && (passing.high() - 14.0).abs() < 1e-9);
+        assert!(
+            (passing.low() - 6.0).abs() < 1e-9 && (passing.high(Kind::Rate) - 14.0).abs() < 1e-9
+        );
     }
 
     #[test]
     fn it_is_held_while_there_is_a_doubt_and_fades() {
-        let mut passing = Passing::new();
+        let mut passing = Passing::default();
         passing.look(0.1, Some(5.0), 1.0, &sight(Kind::Rate, 10.0));
 
         passing.look(1.0, Some(6.0), 1.0, &sight(Kind::Rate, 5.0));
@@ -136,7 +126,7 @@ mod tests {
     #[test]
     fn behind_a_rate_limit_what_the_bucket_had_saved_up_is_not_held() {
         let after_the_start = |kind| {
-            let mut passing = Passing::new();
+            let mut passing = Passing::default();
             passing.look(0.1, Some(0.5), 1.0, &sight(kind, 35.0));
             passing.look(1.4, Some(1.9), 1.0, &sight(kind, 10.0));
             passing.low()
@@ -149,7 +139,7 @@ mod tests {
     #[test]
     fn what_passes_in_a_second_counts_if_it_is_a_whole_period_and_many() {
         let low = |period, delivered_lately| {
-            let mut passing = Passing::new();
+            let mut passing = Passing::default();
             let grown = Sight {
                 delivered_lately,
                 ..sight(Kind::Rate, 30.0)
@@ -165,19 +155,24 @@ mod tests {
 
     #[test]
     fn behind_other_limits_only_the_least_is_sent_in_any_case_in_a_high_part() {
-        let mut passing = Passing::new();
+        let mut passing = Passing::default();
 
         passing.look(0.1, Some(5.0), 1.0, &sight(Kind::Concurrency, 10.0));
 
-        assert!((passing.high() - 2.0).abs() < 1e-9 && (passing.low() - 6.0).abs() < 1e-9);
+        assert!(
+            (passing.high(Kind::Concurrency) - 2.0).abs() < 1e-9
+                && (passing.low() - 6.0).abs() < 1e-9
+        );
     }
 
     #[test]
     fn who_gets_nothing_through_sends_a_little_all_the_same() {
-        let mut passing = Passing::new();
+        let mut passing = Passing::default();
 
         passing.look(0.1, Some(5.0), 1.0, &sight(Kind::Rate, 0.0));
 
-        assert!((passing.low() - 2.0).abs() < 1e-9 && (passing.high() - 2.0).abs() < 1e-9);
+        assert!(
+            (passing.low() - 2.0).abs() < 1e-9 && (passing.high(Kind::Rate) - 2.0).abs() < 1e-9
+        );
     }
 }

@@ -67,7 +67,7 @@ impl Swing {
         Self {
             beat,
             account: Account::default(),
-            passing: Passing::new(),
+            passing: Passing::default(),
             looked_at: 0.0,
             since: None,
             calm_until: f64::NEG_INFINITY,
@@ -102,7 +102,7 @@ impl Swing {
         let asks = !self.is_ours(now) && self.doubted_for <= asks_for;
         let (higher, lower) = width::factors(self.kind, asks, size / self.service);
         match place.part {
-            Part::High if asks => (higher * size).max(self.passing.high() * self.service),
+            Part::High if asks => (higher * size).max(self.passing.high(self.kind) * self.service),
             Part::High => higher * size,
             Part::Low if asks => self.passing.low() * self.service,
             Part::Low => (lower * size).min(self.passing.rate() * self.service),
@@ -261,8 +261,8 @@ const WEIGHT_OTHERS: f64 = 3.0;
 const WEIGHT_PER_OURS: f64 = 2.0;
 const WEIGHT_OURS_MAX: f64 = 6.0;
 
-/// From what weights on the opposite is known: four hundred times as likely behind a rate limit, where who is wrong beside others that
-/// exceed it by a fifth gets a tenth through for half a minute; ninety times behind others, where a hundred senders wait for the answer.
+/// From what weights on the opposite is known: four hundred times as likely behind a rate limit, where who is wrong beside
+/// others makes room for them for half a minute; ninety times behind others, where many small senders wait for the answer.
 const WEIGHT_OURS: f64 = 6.0;
 const WEIGHT_OURS_OTHER: f64 = 4.5;
 

@@ -87,7 +87,7 @@ impl Trial {
 const SETTLE_FOR: f64 = 3.0;
 
 /// Seconds that a test lasts, and that each further look takes. A sender of a few dozen attempts a second that is tested for one
-/// second is judged by chance, and a wrong no is dear: the next test is a minute away.
+/// second is judged by chance, and a wrong no is dear: the next test is half a minute away at least.
 const TEST_FOR: f64 = 3.0;
 const PROOF_FOR: f64 = 10.0;
 

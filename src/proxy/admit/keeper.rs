@@ -60,7 +60,7 @@ impl Keeper {
         let alarm = Arc::new(Notify::new());
         let keeper = Arc::new(Self {
             state: Mutex::new(State {
-                controller: Controller::new(params, now, clock::since_epoch()),
+                controller: Controller::new(params, now, clock::since_1970()),
                 lessons: Lessons::new(),
                 rng: fastrand::Rng::new(),
                 waiters: HashMap::new(),
