@@ -4,20 +4,24 @@
 //! them, the window is put to the test, see [`trial`]: first attempts go freely for a moment. If at least three tenths of the share
 //! that got through before still does, the window was *unresponsive*, and they keep going freely (retries still wait for their
 //! jitter and their budget). If not, the throttles were our own after all; the window rules again, and the next test waits, longer each time.
+//! The same follows when a [`check`] says so, which all that go freely make together now and then.
 
 mod account;
 mod beat;
+mod check;
 mod doubt;
 mod eager;
+mod ours;
 mod passing;
 mod swing;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod trial;
 mod width;
 
 use std::time::Duration;
 
+use self::check::Check;
 use self::swing::Swing;
 use self::trial::{Outcome, Trial};
 use crate::retry::classify::Kind;
@@ -27,6 +31,7 @@ use crate::retry::classify::Kind;
 pub(super) struct Neighbours {
     /// Going freely; `None` while the window rules.
     trial: Option<Trial>,
+    check: Check,
     swing: Swing,
 }
 
@@ -92,6 +97,7 @@ impl Neighbours {
     pub(super) fn new(wall: Duration) -> Self {
         Self {
             trial: None,
+            check: Check::default(),
             swing: Swing::new(wall),
         }
     }
@@ -100,18 +106,26 @@ impl Neighbours {
     pub(super) fn anew(&self) -> Self {
         Self {
             trial: None,
+            check: Check::default(),
             swing: self.swing.anew(),
         }
     }
 
     /// What a window of that size is now; see [`swing`].
     pub(super) fn size(&self, now: f64, size: f64) -> f64 {
-        self.swing.size(now, size)
+        if self.is_free() {
+            self.swing.size_low()
+        } else {
+            self.swing.size(now, size)
+        }
     }
 
     /// When that changes; infinite while nothing swings.
     pub(super) fn next_part(&self, now: f64) -> f64 {
-        self.swing.next_part(now)
+        match self.checks_until(now) {
+            Some(end) => end,
+            None => self.swing.next_part(now),
+        }
     }
 
     /// The share of throttles that is tolerated, where usually it is `usual`.
@@ -119,9 +133,17 @@ impl Neighbours {
         self.swing.tolerated(kind, usual)
     }
 
-    /// Whether first attempts go freely now.
+    /// Whether first attempts go freely.
     pub(super) fn is_free(&self) -> bool {
         self.trial.is_some()
+    }
+
+    /// Until when the window says how many of them go all the same, while a [`check`] is made.
+    pub(super) fn checks_until(&self, now: f64) -> Option<f64> {
+        if !self.is_unresponsive() {
+            return None;
+        }
+        self.swing.checks_until(now)
     }
 
     /// Whether it is proven that the window changes nothing.
@@ -132,17 +154,25 @@ impl Neighbours {
     /// An attempt that was sent then was taken in, or throttled.
     pub(super) fn count(&mut self, sent: f64, was_throttled: bool) {
         self.swing.count(sent, was_throttled);
-        if let Some(trial) = &mut self.trial {
-            trial.count(was_throttled);
+        let Some(trial) = &mut self.trial else {
+            return;
+        };
+        trial.count(was_throttled);
+        if trial.is_proven()
+            && let Some(part) = self.swing.checked_part(sent)
+        {
+            self.check.count(part, was_throttled);
         }
     }
 
     /// Looks at what happened since the last look.
     pub(super) fn look(&mut self, now: f64, sight: Sight) -> Finding {
-        if !sight.is_ruling || self.is_free() {
-            self.swing.pause();
-        } else {
+        if self.is_free() {
+            self.swing.look_freely(now, &sight);
+        } else if sight.is_ruling {
             self.swing.look(now, &sight);
+        } else {
+            self.swing.pause();
         }
         if let Some(trial) = self.trial {
             return self.judge(now, trial);
@@ -155,7 +185,12 @@ impl Neighbours {
     }
 
     fn judge(&mut self, now: f64, mut trial: Trial) -> Finding {
-        match trial.look(now) {
+        let outcome = if self.check.is_ours() {
+            Outcome::Ours
+        } else {
+            trial.look(now)
+        };
+        match outcome {
             Outcome::GoesOn => {
                 if trial.is_proven() {
                     self.swing.take_for_others();
@@ -165,6 +200,7 @@ impl Neighbours {
             }
             Outcome::Ours => {
                 self.trial = None;
+                self.check = Check::default();
                 self.swing.take_for_ours(now);
                 Finding::Ours
             }

@@ -105,7 +105,7 @@ pub(super) fn tolerated(kind: Kind, rate: f64) -> f64 {
         // A bucket that is never full gives all it has: beyond a trickle of throttles there is nothing to gain.
         Kind::Rate | Kind::Quota => (0.03, 0.01, 0.10),
         // Here every throttle buys a little more use of the slots that others just left (Engset's law).
-        Kind::Concurrency => (0.10, 0.06, 0.20),
+        Kind::Concurrency => (0.09, 0.06, 0.20),
         Kind::Unknown => (0.05, 0.02, 0.12),
     };
     // The square root makes shares converge without making a thousand small senders expensive.

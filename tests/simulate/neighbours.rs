@@ -157,17 +157,12 @@ fn a_burst_is_over_before_anybody_is_doubted() {
 
 #[test]
 fn polite_senders_behind_a_concurrency_limit_are_not_taken_for_others() {
-    for (concurrency, sidecars, overload) in [(10, 10, 5), (100, 100, 5)] {
-        let mut params = as_told(&format!(
-            "--concurrency {concurrency} --load {} --sidecars {sidecars} --duration 60s",
-            10 * concurrency * overload
-        ));
-        params.policies = vec![Policy::Redrive];
+    let mut params = as_told("--concurrency 100 --load 5000 --sidecars 100 --duration 60s");
+    params.policies = vec![Policy::Redrive];
 
-        let row = row(&params);
+    let row = row(&params);
 
-        assert!(row.attempts_per_success < 1.35, "{row:?}");
-    }
+    assert!(row.attempts_per_success < 1.35, "{row:?}");
 }
 
 #[test]
@@ -176,26 +171,39 @@ fn polite_senders_before_a_small_limit_do_not_take_one_another_for_others() {
     for (sidecars, load, attempts_max) in [
         (1, 80, 1.15),
         (1, 90, 1.35),
+        (10, 500, 1.35),
         (20, 200, 1.45),
         (40, 200, 1.5),
         (20, 300, 1.5),
         (20, 500, 2.0),
         (100, 1000, 2.0),
     ] {
-        let mut params = as_told(&format!(
+        let mean = attempts_of_eight_runs(&format!(
             "--concurrency 10 --load {load} --sidecars {sidecars} --duration 60s"
         ));
-        params.policies = vec![Policy::Redrive];
-        let seeds = 1..=8_u32;
-        let attempts = |seed| {
-            params.seed = u64::from(seed);
-            row(&params).attempts_per_success
-        };
-
-        let mean = seeds.map(attempts).sum::<f64>() / 8.0;
 
         assert!(mean <= attempts_max, "{sidecars} {load} {mean}");
     }
+}
+
+#[test]
+fn polite_senders_that_took_one_another_for_others_find_out() {
+    let mean = attempts_of_eight_runs("--concurrency 10 --load 500 --sidecars 10 --duration 10m");
+
+    // Without the checks it is 2.1.
+    assert!(mean <= 1.5, "{mean}");
+}
+
+/// The mean of the attempts per success, of eight seeds.
+fn attempts_of_eight_runs(flags: &str) -> f64 {
+    let mut params = as_told(flags);
+    params.policies = vec![Policy::Redrive];
+    let attempts = |seed: u32| {
+        params.seed = u64::from(seed);
+        row(&params).attempts_per_success
+    };
+
+    (1..=8).map(attempts).sum::<f64>() / 8.0
 }
 
 #[test]

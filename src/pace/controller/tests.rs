@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::super::Limit;
+use super::super::neighbours::tests::unresponsive;
 use super::super::turn::{Admission, Decision, Feedback, Waiter};
 use super::*;
 use crate::clock;
@@ -448,6 +449,26 @@ impl Bench {
             Admission::Shed { .. } => panic!("there is room"),
         }
     }
+}
+
+#[test]
+fn who_goes_freely_waits_in_a_check_and_goes_when_it_ends() {
+    let mut bench = Bench::new(params());
+    bench.close_at(4);
+    let (neighbours, at) = unresponsive();
+    bench.controller.neighbours = neighbours;
+    bench.controller.gate.keep_closed(16.0);
+    bench.now = bench.controller.start + Duration::from_secs_f64(at);
+    (0..20).for_each(|_| drop(bench.go()));
+
+    bench.now = bench.controller.start + millis(16_500);
+    assert!(bench.controller.is_unresponsive());
+    let waits = bench.arrive(first(bench.now, DEADLINE));
+    assert!(matches!(waits, Admission::Wait(_)), "{waits:?}");
+    bench.now = bench.controller.next_wake(bench.now).unwrap();
+
+    assert!(bench.now - bench.controller.start - millis(17_000) < millis(1));
+    assert!(matches!(bench.decide()[..], [Decision::Go(..)]));
 }
 
 #[test]

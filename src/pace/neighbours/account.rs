@@ -32,10 +32,13 @@ impl Account {
 
     /// What was counted so far is worth so much of it, `[0, 1]`.
     pub(super) fn fade(&mut self, rest: f64) {
-        for sent in [&mut self.high, &mut self.low] {
-            sent.attempts *= rest;
-            sent.throttled *= rest;
-        }
+        self.high.fade(rest);
+        self.low.fade(rest);
+    }
+
+    /// So is what was counted in high parts alone.
+    pub(super) fn fade_high(&mut self, rest: f64) {
+        self.high.fade(rest);
     }
 
     /// How much likelier throttles of others are than one's own, by logarithm. Zero where too little is known.
@@ -66,6 +69,11 @@ impl Account {
 }
 
 impl Sent {
+    fn fade(&mut self, rest: f64) {
+        self.attempts *= rest;
+        self.throttled *= rest;
+    }
+
     /// How much likelier it is if one share is throttled than if another is, by logarithm.
     fn likelier(self, one: f64, other: f64) -> f64 {
         let passed = self.attempts - self.throttled;

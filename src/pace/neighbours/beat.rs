@@ -2,14 +2,14 @@
 //!
 //! A period of the wall clock begins with a high part and ends with a low one. It lasts a second, or, where attempts take longer than 0.3 s,
 //! the least power of two of seconds of which they take no more than three tenths; so everybody who is served at about the same
-//! speed keeps the same one.
+//! speed keeps the same one. Eight periods are a round.
 
 use std::time::Duration;
 
 /// The wall clock, as far as the beat needs it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beat {
-    /// How far the wall clock was into its longest period at the owner's start, seconds.
+    /// How far the wall clock was into its longest round at the owner's start, seconds.
     offset: f64,
 }
 
@@ -28,12 +28,14 @@ pub(super) struct Place {
     pub(super) into: f64,
     pub(super) left: f64,
     pub(super) period: f64,
+    /// Whether a [check](super::check) is made: in the low part of the first period of a round.
+    pub(super) is_check: bool,
 }
 
 impl Beat {
     /// The owner starts at that moment of the wall clock, counted from one that all sidecars agree on.
     pub(super) fn new(wall: Duration) -> Self {
-        let longest = Duration::from_secs_f64(PERIOD_MAX);
+        let longest = Duration::from_secs_f64(PERIOD_MAX * ROUND);
         let into = wall.as_nanos() % longest.as_nanos();
         Self {
             offset: into as f64 / 1e9,
@@ -42,7 +44,8 @@ impl Beat {
 
     /// Where a moment of the owner's time stands in periods of so many seconds.
     pub(super) fn place(self, at: f64, period: f64) -> Place {
-        let into_period = (at + self.offset).rem_euclid(period);
+        let into_round = (at + self.offset).rem_euclid(ROUND * period);
+        let into_period = into_round % period;
         let high = HIGH * period;
         if into_period < high {
             Place {
@@ -50,6 +53,7 @@ impl Beat {
                 into: into_period,
                 left: high - into_period,
                 period,
+                is_check: false,
             }
         } else {
             Place {
@@ -57,6 +61,7 @@ impl Beat {
                 into: into_period - high,
                 left: period - into_period,
                 period,
+                is_check: into_round < period,
             }
         }
     }
@@ -83,6 +88,9 @@ const FOLLOWS_UP_TO: f64 = 0.3;
 
 /// The part of a period that the least one may become before it is left for a shorter one: what attempts take is never quite the same.
 const KEPT_DOWN_TO: f64 = 0.4;
+
+/// Periods of a round.
+const ROUND: f64 = 8.0;
 
 /// Seconds.
 const PERIOD_MAX: f64 = 8.0;
@@ -112,6 +120,22 @@ mod tests {
             let (one, other) = (one.place(at, 8.0), other.place(at - 3.7, 8.0));
             assert!(one.part == other.part && (one.into - other.into).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn in_the_low_part_of_the_first_period_of_each_round_a_check_is_made() {
+        let beat = Beat::new(Duration::from_secs(125));
+        let checks = |period: f64, into: f64| {
+            let starts = (0..48).map(move |number| f64::from(number) * period);
+            starts
+                .filter(move |start| beat.place(start + into * period, period).is_check)
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(checks(1.0, 0.5), [3.0, 11.0, 19.0, 27.0, 35.0, 43.0]);
+        assert!(checks(1.0, 0.3).is_empty(), "in high parts");
+        let longest = checks(8.0, 0.9);
+        assert_eq!(longest, [0.0, 64.0, 128.0, 192.0, 256.0, 320.0]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::account::Account;
 use super::beat::{self, Beat, Part, Place};
 use super::doubt;
 use super::eager::Eager;
+use super::ours::Ours;
 use super::passing::Passing;
 use super::width;
 use crate::retry::classify::Kind;
@@ -41,10 +42,7 @@ pub(super) struct Swing {
     doubted_at: f64,
     /// Seconds that it has lasted, all in all.
     doubted_for: f64,
-    /// Until when the throttles are taken for one's own, how long the next finding of that kind holds, and how many there were.
-    ours_until: f64,
-    ours_for: f64,
-    ours_times: u32,
+    ours: Ours,
     eager: Eager,
     /// The kind of the latest throttle, the seconds that an attempt takes, and those of a period, if any window can follow one.
     kind: Kind,
@@ -73,9 +71,7 @@ impl Swing {
             calm_until: f64::NEG_INFINITY,
             doubted_at: f64::NEG_INFINITY,
             doubted_for: 0.0,
-            ours_until: f64::NEG_INFINITY,
-            ours_for: OURS_FOR,
-            ours_times: 0,
+            ours: Ours::default(),
             eager: Eager::default(),
             kind: Kind::Unknown,
             service: 0.0,
@@ -102,9 +98,10 @@ impl Swing {
         let asks = !self.is_ours(now) && self.doubted_for <= asks_for;
         let (higher, lower) = width::factors(self.kind, asks, size / self.service);
         match place.part {
+            Part::High if asks && self.passing.is_starved() => self.size_low(),
             Part::High if asks => (higher * size).max(self.passing.high(self.kind) * self.service),
             Part::High => higher * size,
-            Part::Low if asks => self.passing.low() * self.service,
+            Part::Low if asks => self.size_low(),
             Part::Low => (lower * size).min(self.passing.rate() * self.service),
         }
     }
@@ -114,6 +111,26 @@ impl Swing {
         // Rounded, it must not still be the old one.
         self.place(now)
             .map_or(f64::INFINITY, |place| now + place.left + ROUNDING)
+    }
+
+    /// What a window is in a low part.
+    pub(super) fn size_low(&self) -> f64 {
+        self.passing.low() * self.service
+    }
+
+    /// Until when a check goes on, if one does.
+    pub(super) fn checks_until(&self, now: f64) -> Option<f64> {
+        let place = self.beat.place(now, self.period?);
+        place.is_check.then_some(now + place.left + ROUNDING)
+    }
+
+    /// Whether an attempt tells something about what is sent freely, [`Part::High`], or about what is in a check.
+    pub(super) fn checked_part(&self, sent: f64) -> Option<Part> {
+        let place = self.beat.place(sent, self.period?);
+        if !place.is_check {
+            return Some(Part::High);
+        }
+        (place.into >= self.unclear(place)).then_some(Part::Low)
     }
 
     /// The share of throttles that is tolerated, where usually it is `usual`.
@@ -127,34 +144,42 @@ impl Swing {
         let (Some(since), Some(place)) = (self.since, self.place(sent)) else {
             return;
         };
-        let unclear = match place.part {
-            Part::High => UNCLEAR * place.period,
-            Part::Low => (UNCLEAR * place.period).max(UNCLEAR_SERVICE * self.service),
-        };
-        if sent >= since + SETTLE_FOR * place.period && place.into >= unclear {
+        if sent >= since + SETTLE_FOR * place.period && place.into >= self.unclear(place) {
             self.account.count(place.part, was_throttled);
         }
     }
 
+    /// Seconds at the beginning of a part in which an attempt may belong to the one before.
+    fn unclear(&self, place: Place) -> f64 {
+        match place.part {
+            Part::High => UNCLEAR * place.period,
+            Part::Low => (UNCLEAR * place.period).max(UNCLEAR_SERVICE * self.service),
+        }
+    }
+
+    /// Looks at what happened while first attempts went freely.
+    pub(super) fn look_freely(&mut self, now: f64, sight: &Sight) {
+        self.pause();
+        let elapsed = self.follow(now, sight);
+        self.passing
+            .look(elapsed, None, self.period.unwrap_or(1.0), sight);
+    }
+
     /// Looks at what was counted since the last look, while the window rules.
     pub(super) fn look(&mut self, now: f64, sight: &Sight) {
-        let elapsed = now - self.looked_at;
-        self.looked_at = now;
+        let elapsed = self.follow(now, sight);
         if self.since.is_some() {
             self.doubted_for += elapsed;
         }
-        (self.kind, self.service) = (sight.kind, sight.service);
-        self.follow(now);
         let period = self.period.unwrap_or(1.0);
         let fades_in = FADES_IN.max(PERIODS_LEAST * period);
         self.account.fade((-elapsed / fades_in).exp());
-        let is_slow = self.period.is_none();
         if self.account.is_clean() {
             self.calm_until = now + CALM_FOR;
             self.account = Account::default();
         }
         let is_calm = now < self.calm_until || !doubt::is_due(sight);
-        if !sight.is_pressed || is_calm || is_slow {
+        if !sight.is_pressed || is_calm || self.period.is_none() {
             self.since = None;
             self.eager.stop();
             self.passing.look(elapsed, None, period, sight);
@@ -177,21 +202,24 @@ impl Swing {
         self.eager.look(asked_for, sight);
     }
 
-    /// Keeps the beat that attempts can follow now; what was counted by another one says nothing.
-    fn follow(&mut self, now: f64) {
+    /// Keeps the beat that attempts can follow now; what was counted by another one says nothing. Gives the seconds since the last look.
+    fn follow(&mut self, now: f64, sight: &Sight) -> f64 {
+        let elapsed = now - self.looked_at;
+        self.looked_at = now;
+        (self.kind, self.service) = (sight.kind, sight.service);
         let period = beat::period(self.period, self.service);
         if period != self.period {
             self.period = period;
             self.account = Account::default();
             self.since = self.since.map(|_| now);
         }
+        elapsed
     }
 
     fn begin_doubt(&mut self, now: f64) {
         (self.doubted_at, self.doubted_for) = (now, 0.0);
-        if now - self.ours_until > OURS_FOR_MAX {
-            self.take_for_others();
-        }
+        self.passing.begin();
+        self.ours.forget_if_long_ago(now);
     }
 
     /// What is sent now is not what the window allows, and says nothing.
@@ -202,34 +230,30 @@ impl Swing {
         self.eager.stop();
     }
 
-    /// The throttles are one's own: so it is for a while, each time for longer.
+    /// The throttles are one's own.
     pub(super) fn take_for_ours(&mut self, now: f64) {
-        self.ours_until = now + self.ours_for;
-        self.ours_for = (2.0 * self.ours_for).min(OURS_FOR_MAX);
-        self.ours_times = self.ours_times.saturating_add(1);
+        self.ours.take(now);
         self.account = Account::default();
     }
 
-    /// Others make the throttles, beyond a doubt: what was found before says nothing.
+    /// Others make the throttles, beyond a doubt.
     pub(super) fn take_for_others(&mut self) {
-        (self.ours_for, self.ours_times) = (OURS_FOR, 0);
+        self.ours.forget();
     }
 
-    /// Whether the throttles are taken for one's own.
-    pub(super) fn is_ours(&self, now: f64) -> bool {
-        now < self.ours_until
+    fn is_ours(&self, now: f64) -> bool {
+        self.ours.is_taken(now)
     }
 
     /// Whether others make them: the surer, the more often they were one's own.
     pub(super) fn is_by_others(&self, now: f64) -> bool {
-        let before = (WEIGHT_PER_OURS * f64::from(self.ours_times)).min(WEIGHT_OURS_MAX);
         let Some(period) = self.period else {
             return false;
         };
         self.since
             .is_some_and(|since| now - since >= HEARD_FOR * period)
             && !self.is_ours(now)
-            && self.account.weight() >= WEIGHT_OTHERS + before
+            && self.account.weight() >= WEIGHT_OTHERS + self.ours.weight()
     }
 }
 
@@ -256,19 +280,10 @@ const FADES_IN: f64 = 15.0;
 /// twofold is found out so much later that more runs of twenty seconds fall below going directly.
 const WEIGHT_OTHERS: f64 = 3.0;
 
-/// What is added for each time that they were one's own, and at most: whoever is asked for ever is once answered by chance. Without
-/// this, ten polite senders that exceed a limit of 10 fivefold pay 3.6 attempts per success over five minutes instead of 1.2.
-const WEIGHT_PER_OURS: f64 = 2.0;
-const WEIGHT_OURS_MAX: f64 = 6.0;
-
 /// From what weights on the opposite is known: four hundred times as likely behind a rate limit, where who is wrong beside
 /// others makes room for them for half a minute; ninety times behind others, where many small senders wait for the answer.
 const WEIGHT_OURS: f64 = 6.0;
 const WEIGHT_OURS_OTHER: f64 = 4.5;
-
-/// Seconds for which throttles are taken for one's own: at first, and at most; as long after that it is forgotten.
-const OURS_FOR: f64 = 30.0;
-const OURS_FOR_MAX: f64 = 600.0;
 
 /// Seconds without a doubt after next to nothing was throttled: until what was throttled before is forgotten.
 const CALM_FOR: f64 = 10.0;

@@ -84,6 +84,49 @@ fn if_as_large_a_share_gets_through_freely_it_is_unresponsive() {
     assert!(neighbours.is_unresponsive());
 }
 
+/// First attempts go freely from then on, since others make the throttles.
+pub(in crate::pace) fn unresponsive() -> (Neighbours, f64) {
+    let (mut neighbours, now) = freed();
+    count(&mut neighbours, 45, 55);
+    assert_eq!(neighbours.look(now + 3.0, sight()), Finding::Same);
+    (neighbours, now + 3.0)
+}
+
+/// What is found in so many rounds, if half of what is sent freely is throttled, and so many of four that are sent in a check.
+fn checked(rounds: u32, throttled_in_check: u32) -> Option<Finding> {
+    let (mut neighbours, from) = unresponsive();
+    for second in 16..8 * (rounds + 2) {
+        let at = f64::from(second);
+        let is_check = neighbours.checks_until(at + 0.7).is_some();
+        assert_eq!(is_check, second % 8 == 0, "{second} s");
+        (0..4).for_each(|number| neighbours.count(at + 0.2, number < 2));
+        let throttled = if is_check { throttled_in_check } else { 2 };
+        (0..4).for_each(|number| neighbours.count(at + 0.7, number < throttled));
+        let finding = neighbours.look(at.max(from) + 0.9, sight());
+        if finding != Finding::Same {
+            return Some(finding);
+        }
+    }
+    None
+}
+
+#[test]
+fn what_ceases_when_all_wait_together_was_their_own() {
+    assert_eq!(checked(16, 0), Some(Finding::Ours));
+}
+
+#[test]
+fn what_goes_on_in_checks_is_others_for_good() {
+    assert_eq!(checked(80, 2), None);
+}
+
+#[test]
+fn while_it_is_not_proven_nobody_waits_for_a_check() {
+    let (neighbours, _) = freed();
+
+    assert_eq!(neighbours.checks_until(16.7), None);
+}
+
 #[test]
 fn what_its_own_retries_displace_is_not_held_against_it() {
     let (mut neighbours, now) = freed();

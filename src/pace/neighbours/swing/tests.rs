@@ -60,7 +60,7 @@ fn the_more_often_they_were_one_s_own_the_surer_it_has_to_be() {
     let heard_after = |ours_times| {
         (4..40).find(|periods| {
             let (mut swing, now) = swung(*periods, (7, 3), (4, 1));
-            swing.ours_times = ours_times;
+            (0..ours_times).for_each(|_| swing.ours.take(-1_000.0));
             swing.is_by_others(now)
         })
     };
@@ -71,7 +71,7 @@ fn the_more_often_they_were_one_s_own_the_surer_it_has_to_be() {
 #[test]
 fn what_was_one_s_own_long_ago_is_forgotten() {
     let mut swing = swung(8, (14, 6), (6, 0)).0;
-    assert_eq!(swing.ours_times, 1);
+    assert!(swing.ours.weight() > 0.0);
 
     let calm = Sight {
         throttled_share: 0.0,
@@ -80,7 +80,7 @@ fn what_was_one_s_own_long_ago_is_forgotten() {
     swing.look(700.0, &calm);
     swing.look(701.0, &Sight::of_tests());
 
-    assert_eq!(swing.ours_times, 0);
+    assert!(swing.ours.weight() < 0.1);
 }
 
 #[test]
@@ -105,6 +105,45 @@ fn who_knows_or_has_asked_for_long_swings_a_little_about_its_window() {
         assert!((swing.size(now + 0.2, 0.5) - 0.6).abs() < 1e-9);
         assert!((swing.size(now + 0.8, 0.5) - 0.4).abs() < 1e-9);
     }
+}
+
+#[test]
+fn another_doubt_knows_nothing_of_what_passed_in_the_one_before() {
+    let passes = |delivered| Sight {
+        delivered,
+        delivered_lately: delivered,
+        ..Sight::of_tests()
+    };
+    let calm = Sight {
+        throttled_share: 0.0,
+        ..passes(10.0)
+    };
+    let mut swing = Swing::new(Duration::ZERO);
+    swing.look(0.0, &passes(100.0));
+    swing.look(1.6, &passes(100.0));
+    swing.look(2.0, &calm);
+
+    for at in [70.0, 71.6] {
+        swing.look(at, &passes(10.0));
+    }
+
+    assert!((swing.size(71.8, 1.0) - 0.6).abs() < 1e-9);
+}
+
+#[test]
+fn who_is_starved_does_not_swing() {
+    let (mut swing, now) = swung(4, (0, 0), (0, 0));
+    let starved = Sight {
+        kind: Kind::Concurrency,
+        throttled_share: 0.8,
+        delivered: 1.0,
+        ..Sight::of_tests()
+    };
+
+    swing.look(now, &starved);
+
+    let (high, low) = (swing.size(now + 0.2, 0.5), swing.size(now + 0.8, 0.5));
+    assert!((high - low).abs() < 1e-9, "{high} and {low}");
 }
 
 #[test]
