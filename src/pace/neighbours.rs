@@ -111,7 +111,7 @@ impl Neighbours {
         }
     }
 
-    /// What a window of that size is now; see [`swing`].
+    /// What a window of that size is now, see [`swing`]; or, while first attempts go freely, what takes its place in a check.
     pub(super) fn size(&self, now: f64, size: f64) -> f64 {
         if self.is_free() {
             self.swing.size_low()
@@ -120,7 +120,7 @@ impl Neighbours {
         }
     }
 
-    /// When that changes; infinite while nothing swings.
+    /// When that changes; infinite while nothing swings and no check is made.
     pub(super) fn next_part(&self, now: f64) -> f64 {
         match self.checks_until(now) {
             Some(end) => end,
@@ -138,7 +138,7 @@ impl Neighbours {
         self.trial.is_some()
     }
 
-    /// Until when the window says how many of them go all the same, while a [`check`] is made.
+    /// Until when they are held back all the same, while a [`check`] is made.
     pub(super) fn checks_until(&self, now: f64) -> Option<f64> {
         if !self.is_unresponsive() {
             return None;
@@ -160,14 +160,18 @@ impl Neighbours {
         trial.count(was_throttled);
         if trial.is_proven()
             && let Some(part) = self.swing.checked_part(sent)
+            && self.check.count(part, was_throttled)
         {
-            self.check.count(part, was_throttled);
+            self.swing.take_for_others();
         }
     }
 
     /// Looks at what happened since the last look.
     pub(super) fn look(&mut self, now: f64, sight: Sight) -> Finding {
         if self.is_free() {
+            if !sight.is_ruling {
+                self.check = Check::default();
+            }
             self.swing.look_freely(now, &sight);
         } else if sight.is_ruling {
             self.swing.look(now, &sight);
@@ -192,9 +196,6 @@ impl Neighbours {
         };
         match outcome {
             Outcome::GoesOn => {
-                if trial.is_proven() {
-                    self.swing.take_for_others();
-                }
                 self.trial = Some(trial);
                 Finding::Same
             }

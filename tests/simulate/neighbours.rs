@@ -128,7 +128,7 @@ fn polite_senders_keep_a_beat_by_clocks_that_are_a_little_apart() {
 }
 
 #[test]
-fn polite_senders_without_a_common_clock_send_no_more_than_they_would_directly() {
+fn in_a_minute_polite_senders_without_a_common_clock_send_no_more_than_they_would_directly() {
     let mut params = as_told("--rate 100 --load 500 --sidecars 10 --duration 60s");
     params.policies = vec![Policy::Redrive, Policy::None];
     params.clocks_apart = Duration::from_secs(1);

@@ -144,7 +144,7 @@ impl Controller {
         if let Some(probe) = self.outage.next_probe() {
             return earliest.max(probe);
         }
-        if !self.is_held_to_window() {
+        if !self.is_held_back() {
             return earliest;
         }
         let size = self.size_now();
@@ -167,8 +167,8 @@ impl Controller {
         earliest.max(earliest_change.min(self.fraction_used + stretched))
     }
 
-    /// Whether the window says who goes: while it rules, and in a check.
-    fn is_held_to_window(&self) -> bool {
+    /// Whether not everybody goes at once: while the window rules, and in a check.
+    pub(super) fn is_held_back(&self) -> bool {
         self.is_gate_closed()
             || self.gate.is_closed() && self.neighbours.checks_until(self.now).is_some()
     }
@@ -192,7 +192,7 @@ impl Controller {
         }
         if self.outage.is_on() {
             self.outage.launch(self.now, rng.f64());
-        } else if self.is_held_to_window() {
+        } else if self.is_held_back() {
             let whole = self.size_now().floor();
             if (self.in_flight + self.holds.len()) as f64 >= whole {
                 self.fraction_used = self.now;

@@ -107,7 +107,7 @@ impl Controller {
             self.window.shrink(step, floor);
         }
         self.begin_outage_if_due(rng);
-        if self.is_gate_closed() {
+        if self.is_held_back() {
             self.hold(rng);
         }
     }

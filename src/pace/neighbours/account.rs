@@ -32,13 +32,13 @@ impl Account {
 
     /// What was counted so far is worth so much of it, `[0, 1]`.
     pub(super) fn fade(&mut self, rest: f64) {
-        self.high.fade(rest);
-        self.low.fade(rest);
+        self.fade_parts(rest, rest);
     }
 
-    /// So is what was counted in high parts alone.
-    pub(super) fn fade_high(&mut self, rest: f64) {
-        self.high.fade(rest);
+    /// So is what was counted in high parts, and in low ones.
+    pub(super) fn fade_parts(&mut self, high: f64, low: f64) {
+        self.high.fade(high);
+        self.low.fade(low);
     }
 
     /// How much likelier throttles of others are than one's own, by logarithm. Zero where too little is known.

@@ -28,8 +28,20 @@ pub(super) struct Place {
     pub(super) into: f64,
     pub(super) left: f64,
     pub(super) period: f64,
+    /// Seconds since the round began.
+    into_round: f64,
+}
+
+impl Place {
     /// Whether a [check](super::check) is made: in the low part of the first period of a round.
-    pub(super) is_check: bool,
+    pub(super) fn is_check(self) -> bool {
+        self.part == Part::Low && self.into_round < self.period
+    }
+
+    /// Whether one has just ended, and all that waited goes.
+    pub(super) fn is_after_check(self) -> bool {
+        self.part == Part::High && (self.period..2.0 * self.period).contains(&self.into_round)
+    }
 }
 
 impl Beat {
@@ -53,7 +65,7 @@ impl Beat {
                 into: into_period,
                 left: high - into_period,
                 period,
-                is_check: false,
+                into_round,
             }
         } else {
             Place {
@@ -61,7 +73,7 @@ impl Beat {
                 into: into_period - high,
                 left: period - into_period,
                 period,
-                is_check: into_round < period,
+                into_round,
             }
         }
     }
@@ -128,7 +140,7 @@ mod tests {
         let checks = |period: f64, into: f64| {
             let starts = (0..48).map(move |number| f64::from(number) * period);
             starts
-                .filter(move |start| beat.place(start + into * period, period).is_check)
+                .filter(move |start| beat.place(start + into * period, period).is_check())
                 .collect::<Vec<_>>()
         };
 

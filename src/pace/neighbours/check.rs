@@ -15,15 +15,18 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// An attempt was sent in a check, [`Part::Low`], or freely. Few are sent in one, so those are kept until they have said something.
-    pub(super) fn count(&mut self, part: Part, was_throttled: bool) {
+    /// An attempt was sent in a check, [`Part::Low`], or freely, [`Part::High`]. Says whether others are known to make the throttles, once
+    /// more; then it begins anew.
+    pub(super) fn count(&mut self, part: Part, was_throttled: bool) -> bool {
         self.account.count(part, was_throttled);
         if part == Part::High {
-            self.account.fade_high(KEPT);
+            self.account.fade_parts(KEPT, KEPT_OF_CHECKS);
         }
-        if self.account.weight() >= WEIGHT_OTHERS {
+        let is_by_others = self.account.weight() >= WEIGHT_OTHERS;
+        if is_by_others {
             *self = Self::default();
         }
+        is_by_others
     }
 
     /// Whether the throttles are one's own.
@@ -32,8 +35,10 @@ impl Check {
     }
 }
 
-/// What one more attempt that was sent freely leaves of those before: two hundred tell how much is throttled.
+/// What one more attempt that was sent freely leaves of those before, and of those that were sent in checks: two hundred tell how much is
+/// throttled; few are sent in a check, and a dozen checks or more have to say something.
 const KEPT: f64 = 1.0 - 1.0 / 200.0;
+const KEPT_OF_CHECKS: f64 = 1.0 - 1.0 / 8_000.0;
 
 /// From what weights on others are known to make them, once more, and one's own: a hundred and sixty thousand times as
 /// likely, since it is asked for ever. With 8, three of 48 runs of five minutes beside ten that want 14 a second each of a hundred end below
@@ -48,8 +53,12 @@ mod tests {
     /// Sent freely, nine tenths of them throttled, and twenty in checks, with so many throttled.
     fn check(throttled_in_checks: u32) -> Check {
         let mut check = Check::default();
-        (0..100).for_each(|number| check.count(Part::High, number % 10 != 0));
-        (0..20).for_each(|number| check.count(Part::Low, number < throttled_in_checks));
+        for number in 0..100 {
+            check.count(Part::High, number % 10 != 0);
+        }
+        for number in 0..20 {
+            check.count(Part::Low, number < throttled_in_checks);
+        }
         check
     }
 
@@ -67,7 +76,9 @@ mod tests {
     fn what_was_known_once_does_not_hide_what_has_changed() {
         let mut check = Check::default();
         let mut one_more = |is_throttled_in_check| {
-            (0..10).for_each(|number| check.count(Part::High, number != 0));
+            for number in 0..10 {
+                check.count(Part::High, number != 0);
+            }
             check.count(Part::Low, is_throttled_in_check);
             check.is_ours()
         };

@@ -19,20 +19,15 @@ pub(super) struct Passing {
 }
 
 impl Passing {
-    /// Looks at what passed in the last seconds, `elapsed` after the last look; there has been a doubt for so long, if there is one.
+    /// Looks at what passed in the last seconds, `elapsed` after the last look; there has been a doubt for so long since it began or came
+    /// back, if there is one.
     /// Where a period is a second, what passed in the last one is that of a high and a low part.
-    pub(super) fn look(
-        &mut self,
-        elapsed: f64,
-        doubted_for: Option<f64>,
-        period: f64,
-        sight: &Sight,
-    ) {
+    pub(super) fn look(&mut self, elapsed: f64, held_for: Option<f64>, period: f64, sight: &Sight) {
         let held_from = match sight.kind {
             Kind::Rate => HELD_FROM,
             _ => 0.0,
         };
-        let is_held = doubted_for.is_some_and(|lasted| lasted >= held_from);
+        let is_held = held_for.is_some_and(|lasted| lasted >= held_from);
         let held = if is_held && self.is_held {
             self.rate * (-elapsed / FADES_IN).exp()
         } else {
@@ -43,7 +38,7 @@ impl Passing {
         } else {
             sight.delivered
         };
-        let at_first = match doubted_for {
+        let at_first = match held_for {
             Some(lasted) if lasted <= FIRST_FOR => self.at_first.max(passed),
             _ => self.at_first,
         };
@@ -57,7 +52,7 @@ impl Passing {
             at_first,
             is_held,
             is_starved: sight.kind != Kind::Rate
-                && doubted_for.is_some_and(|lasted| lasted >= STARVED_AFTER)
+                && held_for.is_some_and(|lasted| lasted >= STARVED_AFTER)
                 && sight.throttled_share >= STARVED_SHARE
                 && sight.delivered <= LEAST * sight.demand,
             least: LEAST * sight.demand,
@@ -111,7 +106,8 @@ const MANY: f64 = 40.0;
 const FADES_IN: f64 = 10.0;
 
 /// Seconds at the beginning of a doubt whose most is remembered, and the part of that which is thought to pass as long as the doubt lasts.
-/// The sum of that is six tenths of a limit at most; behind a rate limit it holds what the bucket had saved up. With 0 for both, who is
+/// Together that is less than half of what all got through in the ten seconds before; behind a rate limit those hold what the bucket had
+/// saved up. With 0 for both, who is
 /// beside ten that exceed a limit of 10 twofold is starved for a minute ten times in a hundred, and hardly ever finds out; with 0.7 behind
 /// a rate limit, twenty polite ones that exceed it tenfold pay up to 1.9 attempts per success.
 const FIRST_FOR: f64 = 2.0;
@@ -119,7 +115,7 @@ const LASTING: f64 = 0.7;
 const LASTING_RATE: f64 = 0.4;
 
 /// Seconds of a doubt, and the throttled share, from which one is starved that gets less through than it may send in any case. Polite ones
-/// are not, unless they exceed a limit 25-fold.
+/// seldom are, unless they exceed a limit 25-fold.
 const STARVED_AFTER: f64 = 3.0;
 const STARVED_SHARE: f64 = 0.75;
 

@@ -12,7 +12,7 @@
 //!
 //! A swinging window of one's own throttles sends about what it would send anyway. Behind a rate limit that costs nothing as long as the
 //! bucket holds the tokens of a quarter of a second; behind a concurrency limit, up to a fifth of the goodput while it asks. Clocks
-//! that are 50 ms apart were measured to be good enough, behind a rate limit 150 ms; with some that disagree altogether, polite senders
+//! that are 20 ms apart are good enough, behind a rate limit 150 ms; with some that disagree altogether, polite senders
 //! take one another for others.
 
 use std::time::Duration;
@@ -121,16 +121,16 @@ impl Swing {
     /// Until when a check goes on, if one does.
     pub(super) fn checks_until(&self, now: f64) -> Option<f64> {
         let place = self.beat.place(now, self.period?);
-        place.is_check.then_some(now + place.left + ROUNDING)
+        place.is_check().then_some(now + place.left + ROUNDING)
     }
 
-    /// Whether an attempt tells something about what is sent freely, [`Part::High`], or about what is in a check.
+    /// Whether an attempt tells something about what is sent freely, which counts as high, or in a check, which counts as low.
     pub(super) fn checked_part(&self, sent: f64) -> Option<Part> {
         let place = self.beat.place(sent, self.period?);
-        if !place.is_check {
-            return Some(Part::High);
+        if place.is_check() {
+            return (place.into >= self.unclear(place)).then_some(Part::Low);
         }
-        (place.into >= self.unclear(place)).then_some(Part::Low)
+        (!place.is_after_check()).then_some(Part::High)
     }
 
     /// The share of throttles that is tolerated, where usually it is `usual`.
@@ -172,8 +172,8 @@ impl Swing {
             self.doubted_for += elapsed;
         }
         let period = self.period.unwrap_or(1.0);
-        let fades_in = FADES_IN.max(PERIODS_LEAST * period);
-        self.account.fade((-elapsed / fades_in).exp());
+        self.account
+            .fade((-elapsed / FADES_IN.max(PERIODS_LEAST * period)).exp());
         if self.account.is_clean() {
             self.calm_until = now + CALM_FOR;
             self.account = Account::default();

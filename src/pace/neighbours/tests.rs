@@ -92,32 +92,50 @@ pub(in crate::pace) fn unresponsive() -> (Neighbours, f64) {
     (neighbours, now + 3.0)
 }
 
-/// What is found in so many rounds, if half of what is sent freely is throttled, and so many of four that are sent in a check.
-fn checked(rounds: u32, throttled_in_check: u32) -> Option<Finding> {
-    let (mut neighbours, from) = unresponsive();
-    for second in 16..8 * (rounds + 2) {
+/// When something is found in so many seconds, if half of what is sent freely is throttled, and so many of four that are sent in a check.
+fn checked(
+    neighbours: &mut Neighbours,
+    seconds: std::ops::Range<u32>,
+    throttled_in_check: u32,
+) -> Option<(u32, Finding)> {
+    for second in seconds {
         let at = f64::from(second);
         let is_check = neighbours.checks_until(at + 0.7).is_some();
         assert_eq!(is_check, second % 8 == 0, "{second} s");
         (0..4).for_each(|number| neighbours.count(at + 0.2, number < 2));
         let throttled = if is_check { throttled_in_check } else { 2 };
         (0..4).for_each(|number| neighbours.count(at + 0.7, number < throttled));
-        let finding = neighbours.look(at.max(from) + 0.9, sight());
+        let finding = neighbours.look(at + 0.9, sight());
         if finding != Finding::Same {
-            return Some(finding);
+            return Some((second, finding));
         }
     }
     None
 }
 
 #[test]
-fn what_ceases_when_all_wait_together_was_their_own() {
-    assert_eq!(checked(16, 0), Some(Finding::Ours));
+fn what_ceases_when_all_wait_together_was_their_own_each_time_for_longer() {
+    let mut neighbours = unresponsive().0;
+    let (found, finding) = checked(&mut neighbours, 16..200, 0).expect("found");
+    assert_eq!(finding, Finding::Ours);
+
+    let again = tested(&mut neighbours, found + 1, 5, sight()).expect("tested");
+    assert!(again >= f64::from(found) + 30.0, "{found} {again}");
+    count(&mut neighbours, 0, 1_000);
+    neighbours.look(again + 3.0, sight());
+    count(&mut neighbours, 45, 55);
+    neighbours.look(again + 6.0, sight());
+    assert!(neighbours.is_unresponsive());
+    let (found, _) = checked(&mut neighbours, 128..400, 0).expect("found again");
+
+    assert_eq!(tested(&mut neighbours, found + 1, 5, sight()), None);
 }
 
 #[test]
 fn what_goes_on_in_checks_is_others_for_good() {
-    assert_eq!(checked(80, 2), None);
+    let mut neighbours = unresponsive().0;
+
+    assert_eq!(checked(&mut neighbours, 16..600, 2), None);
 }
 
 #[test]
