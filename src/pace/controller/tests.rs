@@ -451,24 +451,54 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// First attempts go freely, sixty a second, until a check, in which six tenths of those are 3.6 places.
+    fn in_a_check() -> Self {
+        let mut bench = Self::new(params());
+        bench.close_at(4);
+        let (neighbours, at) = unresponsive();
+        bench.controller.neighbours = neighbours;
+        bench.controller.gate.keep_closed(16.0);
+        bench.now = bench.controller.start + Duration::from_secs_f64(at);
+        while bench.now < bench.controller.start + millis(16_300) {
+            let attempts: Vec<_> = (0..6).map(|_| bench.go()).collect();
+            bench.pass(millis(100));
+            for attempt in attempts {
+                bench.finish(attempt, Feedback::Success);
+            }
+        }
+        bench.now = bench.controller.start + millis(16_500);
+        assert!(bench.controller.is_unresponsive());
+        bench
+    }
+}
+
 #[test]
 fn who_goes_freely_waits_in_a_check_and_goes_when_it_ends() {
-    let mut bench = Bench::new(params());
-    bench.close_at(4);
-    let (neighbours, at) = unresponsive();
-    bench.controller.neighbours = neighbours;
-    bench.controller.gate.keep_closed(16.0);
-    bench.now = bench.controller.start + Duration::from_secs_f64(at);
-    (0..20).for_each(|_| drop(bench.go()));
+    let mut bench = Bench::in_a_check();
 
-    bench.now = bench.controller.start + millis(16_500);
-    assert!(bench.controller.is_unresponsive());
+    (0..4).for_each(|_| drop(bench.go()));
     let waits = bench.arrive(first(bench.now, DEADLINE));
     assert!(matches!(waits, Admission::Wait(_)), "{waits:?}");
     bench.now = bench.controller.next_wake(bench.now).unwrap();
 
     assert!(bench.now - bench.controller.start - millis(17_000) < millis(1));
     assert!(matches!(bench.decide()[..], [Decision::Go(..)]));
+}
+
+#[test]
+fn in_a_check_too_the_place_of_a_throttled_attempt_stays_taken_for_a_while() {
+    let mut bench = Bench::in_a_check();
+    let throttled = bench.go();
+    (0..3).for_each(|_| drop(bench.go()));
+    bench.wait(first(bench.now, DEADLINE));
+
+    bench.pass(millis(5));
+    bench.finish(throttled, THROTTLED);
+
+    assert!(bench.decide().is_empty());
+    let wake = bench.controller.next_wake(bench.now).unwrap();
+    assert!((millis(40)..millis(200)).contains(&(wake - bench.now)));
 }
 
 #[test]
