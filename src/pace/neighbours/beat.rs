@@ -92,7 +92,7 @@ pub(super) fn period(present: Option<f64>, service: f64) -> Option<f64> {
 }
 
 /// The high part of a period. It is the low one that tells anything, so that is the longer; with 0.3 the high one throttles too few to be
-/// told from those that stray: forty polite senders that exceed a limit of 10 fivefold pay 3.3 attempts per success instead of 1.4.
+/// told from those that stray: forty polite senders that exceed a limit of 10 fivefold pay 1.7 attempts per success instead of 1.4.
 const HIGH: f64 = 0.4;
 
 /// The longest attempts that a window follows the beat with, as a part of the period.

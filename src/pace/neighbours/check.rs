@@ -3,7 +3,8 @@
 //! A wrong finding would last for ever. Of ten polite senders that all go freely each one sees as much throttled as if the others
 //! knew of no beat, which is what it went by. So they wait together: in the low part of the first period of each round of the
 //! [`beat`](super::beat) they send six tenths of what passes for them, as those do that ask. If the throttles are their own there are
-//! next to none then, and the window rules again. If others make them, one request in thirteen is late, by six tenths of a second at most, or of a longer period.
+//! next to none then, and the window rules again. If others make them, one request in thirteen is late, by six tenths of a second at
+//! most, or of a longer period; they go all at once when it ends.
 
 use super::account::Account;
 use super::beat::Part;

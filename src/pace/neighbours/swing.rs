@@ -289,7 +289,7 @@ const WEIGHT_OURS_OTHER: f64 = 4.5;
 const CALM_FOR: f64 = 10.0;
 
 /// Seconds that a sender keeps the beat after a doubt began, though it knows already: others may not. With ten, ten polite senders that
-/// exceed a limit of 10 fivefold pay 3.7 attempts per success instead of 1.3.
+/// exceed a limit of 10 fivefold pay 3.0 attempts per success instead of 1.3.
 const KEPT_FOR: f64 = 20.0;
 
 /// Seconds from its beginning on within which a doubt that comes back is the same.

@@ -15,11 +15,11 @@ pub(super) fn factors(kind: Kind, asks: bool, rate: f64) -> (f64, f64) {
 
 /// By what part of it a window is larger in a high part while it asks. Large ones swing less: what they tell grows with their number
 /// and with the square of the width. With 0.3 the throttles of one's own are too few in the high parts to be told from those that
-/// stray: forty polite senders that exceed a limit of 10 fivefold pay 1.8 attempts per success instead of 1.4.
+/// stray: forty polite senders that exceed a limit of 10 fivefold pay 1.5 attempts per success instead of 1.4.
 const HIGHER: f64 = 0.7;
 
 /// And larger, and smaller in a low one, when it knows, behind other limits than of rate. With 0.7 and 0.4 a sender that wants nine tenths
-/// of a limit of 10 gets 0.88 of them through instead of 0.96; with 0.2 for both, twenty polite ones that exceed it fivefold pay 1.8.
+/// of a limit of 10 gets 0.88 of them through instead of 0.96; with 0.2 for both, twenty polite ones that exceed it fivefold pay 2.1.
 const HIGHER_KNOWN: f64 = 0.5;
 const LOWER_KNOWN: f64 = 0.3;
 
